@@ -1,0 +1,63 @@
+package connector
+
+import (
+	"time"
+
+	"github.com/belay-dev/belay/internal/backoff"
+	"github.com/belay-dev/belay/internal/secret"
+)
+
+// Access is a connector made ready for use: its references are resolved and its defaults applied. It exists only in the
+// memory of the process that calls AWS, and on its way there.
+type Access struct {
+	// Key and Revision name the connector as it was when it was resolved: sessions are cached under them.
+	Key      string
+	Revision int64
+	// Name is the connector's identifier, for session names.
+	Name string
+
+	Source       Source
+	CrossAccount *CrossAccount
+	Region       string
+	Backoff      backoff.Strategy
+}
+
+// Source is where the first credentials come from, resolved.
+//
+//sumtype:decl
+type Source interface{ isSource() }
+
+// StaticKeys are an access key and its secret.
+type StaticKeys struct {
+	AccessKey    string
+	SecretKey    secret.Value
+	SessionToken secret.Value // zero: none
+}
+
+// DelegateRole is the chain of the process itself.
+type DelegateRole struct{}
+
+// WebIdentityFile is the role and token file named by the environment of the process.
+type WebIdentityFile struct{}
+
+// WebIdentityToken is a token minted for this use and the role that it is exchanged for.
+type WebIdentityToken struct {
+	RoleARN string
+	Token   secret.Value
+}
+
+func (StaticKeys) isSource()       {}
+func (DelegateRole) isSource()     {}
+func (WebIdentityFile) isSource()  {}
+func (WebIdentityToken) isSource() {}
+
+// Check is a connection test as its runner gets it.
+type Check struct {
+	Access Access
+	// IdentityOnly leaves DescribeRegions out, for those who refuse that permission.
+	IdentityOnly bool
+	// Fresh bypasses every cached session.
+	Fresh bool
+	// Timeout bounds the whole check.
+	Timeout time.Duration
+}
