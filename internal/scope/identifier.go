@@ -114,3 +114,6 @@ func CheckName(name string) string {
 	}
 	return ""
 }
+
+// MaxTags is how many tags an entity may have.
+const MaxTags = 128

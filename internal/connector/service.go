@@ -1,0 +1,188 @@
+package connector
+
+import (
+	"context"
+	"log/slog"
+	"time"
+
+	"github.com/belay-dev/belay/internal/audit"
+	"github.com/belay-dev/belay/internal/fault"
+	"github.com/belay-dev/belay/internal/scope"
+)
+
+// Status is what the last test of a connector said.
+type Status string
+
+// The statuses, as the NextGen API spells them.
+const (
+	Success Status = "SUCCESS" // connected
+	Failing Status = "FAILURE" // the last test failed
+	Partial Status = "PARTIAL" // connected, but a capability asked for is denied
+	Unknown Status = "UNKNOWN" // never tested
+)
+
+// Stored is a connector with what is known of its health.
+type Stored struct {
+	Connector
+	Status        Status
+	LastTest      *Test // nil: never tested
+	LastTestedAt  time.Time
+	LastConnected time.Time
+	LastActivity  time.Time
+}
+
+// Filter narrows a listing. Zero fields do not narrow; those that are set must all hold.
+type Filter struct {
+	Scope     scope.Scope
+	SubScopes bool // also connectors inside the scope
+	Wider     bool // also connectors of the scopes around it, which can be used from here
+	Search    string
+	IDs       []string
+	Names     []string
+	Keys      []string // org/project/id
+	Statuses  []Status
+	Tags      map[string]string
+	// Description is part of the description.
+	Description string
+	// Inheriting narrows to connectors that use a delegate's own credentials (true) or that do not (false).
+	Inheriting *bool
+	Sort       Sort
+	Descending bool
+	Offset     int
+	Limit      int
+}
+
+// Sort is the order of a listing. Where a search is given, exact names come first in any order.
+type Sort string
+
+// The orders.
+const (
+	ByName     Sort = "name"
+	ByUpdated  Sort = "lastModifiedAt"
+	ByCreated  Sort = "createdAt"
+	ByActivity Sort = "lastActivity"
+)
+
+type store interface {
+	// CreateConnector fails with Conflict when it is there. firstTest is when its first periodic test is due.
+	CreateConnector(ctx context.Context, c Connector, firstTest time.Time) error
+	UpdateConnector(ctx context.Context, at scope.Scope, id string, change func(Connector) (Connector, error)) (Connector, error)
+	Connector(ctx context.Context, at scope.Scope, id string) (Stored, error)
+	Connectors(ctx context.Context, f Filter) ([]Stored, int, error)
+	DeleteConnector(ctx context.Context, at scope.Scope, id string) error // with its tests
+	// SaveTest keeps a test and makes it the connector's status, unless a later one is there or the connector is gone.
+	// The same test again changes nothing.
+	SaveTest(ctx context.Context, t Test) error
+	Test(ctx context.Context, account, id string) (Test, error)
+	Tests(ctx context.Context, at scope.Scope, connector string, limit int) ([]Test, error)
+	DeleteTests(ctx context.Context, keep int, before time.Time) error
+	// DueForTest are connectors whose next periodic test has come, without those that ignore tests; each is given to one
+	// caller only and not again before what next says.
+	DueForTest(ctx context.Context, now time.Time, next func() time.Time, limit int) ([]Stored, error)
+}
+
+type scopes interface {
+	Exists(ctx context.Context, at scope.Scope) error
+	On(ctx context.Context, account, flag string) (bool, error)
+}
+
+// Service is connectors with their rules.
+type Service struct {
+	Store  store
+	Scopes scopes
+	Runner runner
+	Audit  *audit.Trail
+	Log    *slog.Logger
+	Now    func() time.Time
+	// TestEvery is how often each connector is tested on its own; 0 means DefaultTestEvery, below 0 never.
+	TestEvery time.Duration
+}
+
+// Create saves a new connector. It must accept what it cannot reach: no call to AWS is made and no reference followed.
+func (s *Service) Create(ctx context.Context, who audit.Caller, c Connector) (Stored, error) {
+	if c.ID == "" {
+		c.ID = scope.IdentifierFromName(c.Name)
+	}
+	if err := s.Audit.Allow(ctx, who, audit.ConnectorCreate, c.Scope, target(c.ID)); err != nil {
+		return Stored{}, err
+	}
+	if err := s.check(ctx, c); err != nil {
+		return Stored{}, err
+	}
+	c.CreatedAt = s.Now().UTC()
+	c.UpdatedAt, c.Revision = c.CreatedAt, 1
+	if err := s.Store.CreateConnector(ctx, c, s.nextTest()); err != nil {
+		return Stored{}, err
+	}
+	return s.Store.Connector(ctx, c.Scope, c.ID)
+}
+
+// Update replaces a connector. Its sessions are dropped everywhere, because its revision changes.
+func (s *Service) Update(ctx context.Context, who audit.Caller, c Connector) (Stored, error) {
+	if err := s.Audit.Allow(ctx, who, audit.ConnectorUpdate, c.Scope, target(c.ID)); err != nil {
+		return Stored{}, err
+	}
+	if err := s.check(ctx, c); err != nil {
+		return Stored{}, err
+	}
+	_, err := s.Store.UpdateConnector(ctx, c.Scope, c.ID, func(old Connector) (Connector, error) {
+		c.CreatedAt, c.UpdatedAt, c.Revision = old.CreatedAt, s.Now().UTC(), old.Revision+1
+		return c, nil
+	})
+	if err != nil {
+		return Stored{}, err
+	}
+	return s.Store.Connector(ctx, c.Scope, c.ID)
+}
+
+// check reports every problem of the input, and the scope's absence among them.
+func (s *Service) check(ctx context.Context, c Connector) error {
+	problems := c.Check()
+	if err := s.Scopes.Exists(ctx, c.Scope); fault.KindOf(err) == fault.Invalid {
+		path := "connector.orgIdentifier"
+		if c.Scope.Project != "" {
+			path = "connector.projectIdentifier"
+		}
+		problems.Add(path, fault.Sentence(err))
+	} else if err != nil {
+		return err
+	}
+	return problems.Err()
+}
+
+// Connector reads one.
+func (s *Service) Connector(ctx context.Context, who audit.Caller, at scope.Scope, id string) (Stored, error) {
+	if err := s.Audit.Allow(ctx, who, audit.ConnectorRead, at, target(id)); err != nil {
+		return Stored{}, err
+	}
+	return s.Store.Connector(ctx, at, id)
+}
+
+// Connectors lists those that the filter leaves, and how many there are without paging.
+func (s *Service) Connectors(ctx context.Context, who audit.Caller, f Filter) ([]Stored, int, error) {
+	if err := s.Audit.Allow(ctx, who, audit.ConnectorRead, f.Scope, "connector"); err != nil {
+		return nil, 0, err
+	}
+	return s.Store.Connectors(ctx, f)
+}
+
+// Delete removes a connector and its history.
+func (s *Service) Delete(ctx context.Context, who audit.Caller, at scope.Scope, id string) error {
+	if err := s.Audit.Allow(ctx, who, audit.ConnectorDelete, at, target(id)); err != nil {
+		return err
+	}
+	return s.Store.DeleteConnector(ctx, at, id)
+}
+
+// Tests is the history of a connector, newest first.
+func (s *Service) Tests(ctx context.Context, who audit.Caller, at scope.Scope, id string, limit int) ([]Test, error) {
+	if err := s.Audit.Allow(ctx, who, audit.ConnectorRead, at, target(id)); err != nil {
+		return nil, err
+	}
+	if _, err := s.Store.Connector(ctx, at, id); err != nil {
+		return nil, err
+	}
+	return s.Store.Tests(ctx, at, id, limit)
+}
+
+func target(id string) string { return "connector/" + id }

@@ -1,0 +1,237 @@
+package delegate
+
+import (
+	"context"
+	"log/slog"
+	"slices"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/belay-dev/belay/internal/audit"
+	"github.com/belay-dev/belay/internal/fault"
+	"github.com/belay-dev/belay/internal/scope"
+)
+
+type registryStore interface {
+	SaveDelegate(ctx context.Context, d Delegate) error
+	// SaveSeen writes down when delegates were last heard, in one go.
+	SaveSeen(ctx context.Context, seen map[ID]time.Time) error
+	Delegates(ctx context.Context) ([]Delegate, error)
+	DeleteDelegates(ctx context.Context, ids []ID) error
+}
+
+// Registry is the delegates of this manager and their presence.
+type Registry struct {
+	Store registryStore
+	Audit *audit.Trail
+	Log   *slog.Logger
+	Now   func() time.Time
+
+	mu      sync.RWMutex
+	all     map[ID]*entry
+	account map[string]map[ID]*entry
+}
+
+type entry struct {
+	Delegate
+	dirty     bool // heard since it was last written down
+	persisted time.Time
+}
+
+// Load reads the delegates that are written down. It is called once, before the manager serves.
+func (r *Registry) Load(ctx context.Context) error {
+	list, err := r.Store.Delegates(ctx)
+	if err != nil {
+		return err
+	}
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.all, r.account = map[ID]*entry{}, map[string]map[ID]*entry{}
+	now := r.Now()
+	for _, d := range list {
+		// What is written down may be a minute old, and the manager was away: a delegate that was there lately gets the
+		// time of one heartbeat to show itself before it counts as silent.
+		if recently := now.Add(-SilentAfter + 2*HeartbeatEvery); now.Sub(d.LastSeen) < SilentAfter+2*persistEvery && d.LastSeen.Before(recently) {
+			d.LastSeen = recently
+		}
+		r.putLocked(&entry{Delegate: d, persisted: d.LastSeen})
+	}
+	return nil
+}
+
+func (r *Registry) putLocked(e *entry) {
+	r.all[e.ID] = e
+	in := r.account[e.Scope.Account]
+	if in == nil {
+		in = map[ID]*entry{}
+		r.account[e.Scope.Account] = in
+	}
+	in[e.ID] = e
+}
+
+func (r *Registry) dropLocked(id ID) {
+	if e, ok := r.all[id]; ok {
+		delete(r.account[e.Scope.Account], id)
+		delete(r.all, id)
+	}
+}
+
+// Register adds a delegate or brings one back. A delegate that restarts on the same host under the same name and token
+// gets its id back when the old one is silent or says so itself by sending the id.
+func (r *Registry) Register(ctx context.Context, d Delegate) (Delegate, error) {
+	now := r.Now().UTC()
+	d.LastSeen, d.RegisteredAt, d.Draining, d.Busy = now, now, false, ""
+	r.mu.Lock()
+	if old, ok := r.all[d.ID]; ok && old.Scope.Account == d.Scope.Account && old.TokenID == d.TokenID {
+		d.RegisteredAt = old.RegisteredAt
+	} else {
+		d.ID = NewID()
+	}
+	r.putLocked(&entry{Delegate: d, persisted: now})
+	r.mu.Unlock()
+	if err := r.Store.SaveDelegate(ctx, d); err != nil {
+		return Delegate{}, err
+	}
+	return d, nil
+}
+
+// Report is what a heartbeat says beside "I live".
+type Report struct {
+	Tags     []string // nil: unchanged
+	Draining bool
+	Busy     string
+}
+
+// Seen notes that a delegate was heard. It fails with NotFound when the delegate is not known, which tells it to register
+// again.
+func (r *Registry) Seen(account string, id ID, report *Report) (Delegate, error) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	e, ok := r.all[id]
+	if !ok || e.Scope.Account != account {
+		return Delegate{}, fault.New(fault.NotFound, "delegate %s is not registered; register again", id)
+	}
+	e.LastSeen, e.dirty = r.Now().UTC(), true
+	if report != nil {
+		e.Draining, e.Busy = report.Draining, report.Busy
+		if report.Tags != nil && !slices.Equal(report.Tags, e.Tags) {
+			e.Tags = report.Tags
+		}
+	}
+	return e.Delegate, nil
+}
+
+// Delegate is one delegate of an account.
+func (r *Registry) Delegate(account string, id ID) (Delegate, error) {
+	r.mu.RLock()
+	defer r.mu.RUnlock()
+	e, ok := r.all[id]
+	if !ok || e.Scope.Account != account {
+		return Delegate{}, fault.New(fault.NotFound, "delegate %s is not registered", id)
+	}
+	return e.Delegate, nil
+}
+
+// InAccount are all delegates of an account, by name.
+func (r *Registry) InAccount(account string) []Delegate {
+	r.mu.RLock()
+	out := make([]Delegate, 0, len(r.account[account]))
+	for _, e := range r.account[account] {
+		out = append(out, e.Delegate)
+	}
+	r.mu.RUnlock()
+	slices.SortFunc(out, func(a, b Delegate) int {
+		if c := strings.Compare(a.Name, b.Name); c != 0 {
+			return c
+		}
+		return strings.Compare(string(a.ID), string(b.ID))
+	})
+	return out
+}
+
+// List is the delegates that a caller may see from a scope: those of the scope, and of the wider ones, which serve it
+// too. Delegates that were gone for long are left out.
+func (r *Registry) List(ctx context.Context, who audit.Caller, at scope.Scope) ([]Delegate, error) {
+	if err := r.Audit.Allow(ctx, who, audit.DelegateRead, at, "delegate"); err != nil {
+		return nil, err
+	}
+	now := r.Now()
+	list := r.InAccount(at.Account)
+	return slices.DeleteFunc(list, func(d Delegate) bool {
+		return now.Sub(d.LastSeen) > GoneAfter || !d.Scope.Contains(at) && !at.Contains(d.Scope)
+	}), nil
+}
+
+// Choose judges every delegate of the account for a piece of work.
+func (r *Registry) Choose(need Need) Choice {
+	list, now := r.InAccount(need.Scope.Account), r.Now()
+	list = slices.DeleteFunc(list, func(d Delegate) bool { return now.Sub(d.LastSeen) > GoneAfter })
+	return Choose(need, list, now)
+}
+
+// CutOff makes every delegate of a token silent and gives their ids.
+func (r *Registry) CutOff(tokenID string) []ID {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	var ids []ID
+	for id, e := range r.all {
+		if e.TokenID == tokenID {
+			ids = append(ids, id)
+			e.LastSeen = r.Now().Add(-SilentAfter)
+		}
+	}
+	return ids
+}
+
+// Forget removes a delegate that says good-bye.
+func (r *Registry) Forget(ctx context.Context, id ID) error {
+	r.mu.Lock()
+	r.dropLocked(id)
+	r.mu.Unlock()
+	return r.Store.DeleteDelegates(ctx, []ID{id})
+}
+
+// Run writes presence down once a minute and forgets delegates that are gone, until ctx ends.
+func (r *Registry) Run(ctx context.Context) error {
+	tick := time.NewTicker(persistEvery / 4)
+	defer tick.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-tick.C:
+			if err := r.persist(ctx); err != nil && ctx.Err() == nil {
+				r.Log.ErrorContext(ctx, "presence of delegates not written", slog.Any("error", err))
+			}
+		}
+	}
+}
+
+// persist writes what was heard since the last time, each delegate at most once a minute.
+func (r *Registry) persist(ctx context.Context) error {
+	now := r.Now()
+	seen := map[ID]time.Time{}
+	var gone []ID
+	r.mu.Lock()
+	for id, e := range r.all {
+		switch {
+		case now.Sub(e.LastSeen) > GroupGoneAfter:
+			gone = append(gone, id)
+			r.dropLocked(id)
+		case e.dirty && now.Sub(e.persisted) >= persistEvery:
+			seen[id] = e.LastSeen
+			e.dirty, e.persisted = false, now
+		}
+	}
+	r.mu.Unlock()
+	if len(gone) > 0 {
+		if err := r.Store.DeleteDelegates(ctx, gone); err != nil {
+			return err
+		}
+	}
+	if len(seen) == 0 {
+		return nil
+	}
+	return r.Store.SaveSeen(ctx, seen)
+}
