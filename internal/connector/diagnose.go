@@ -1,0 +1,546 @@
+package connector
+
+import (
+	"fmt"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/belay-dev/belay/internal/arn"
+)
+
+// Diagnose turns what was seen into cause, evidence and remedy, or gives nil when every step succeeded. It is the one
+// place where a failed connection is judged. It never guesses: what the evidence does not show is said to be unknown.
+func Diagnose(r Result) *Diagnosis {
+	switch {
+	case r.NotRun != nil:
+		return notRun(*r.NotRun, r)
+	case r.Evidence == nil || r.Evidence.Failure == nil:
+		return nil
+	}
+	c, f := r.Request.Connector, *r.Evidence.Failure
+	code := classify(f, c)
+	d := explain(code, f, c, r)
+	d.Code = code
+	d.Evidence = append(d.Evidence, facts(f)...)
+	return &d
+}
+
+// explain writes cause and remedy of a code. Facts of the failure that every diagnosis shows are added by facts.
+func explain(code string, f Failure, c Connector, r Result) Diagnosis {
+	region := f.Region
+	if region == "" {
+		region = c.TestRegion()
+	}
+	switch code {
+	case AccessKeyUnknown:
+		return Diagnosis{
+			Cause: "AWS does not know this access key. It was deleted or made inactive, or its id is mistyped.",
+			Remedy: []string{
+				"Compare the access key id with the user's keys in IAM, and activate it there if it is inactive.",
+				"If it begins with ASIA it is temporary: set sessionTokenRef too.",
+				"If it was made a moment ago, wait ten seconds and test again.",
+			},
+		}
+	case SecretKeyWrong:
+		return Diagnosis{
+			Cause:  "The secret access key does not belong to this access key id: AWS computes another signature.",
+			Remedy: []string{"Store the secret access key again; look for a blank at its ends and for a lost / or +.", "If it is lost, make a new access key in IAM: AWS never shows a secret twice."},
+		}
+	case SessionExpired:
+		return Diagnosis{
+			Cause:  "The session has expired. " + sessionOrigin(c),
+			Remedy: sessionRemedy(c),
+		}
+	case PermissionMissing:
+		return permission(f, c)
+	case RoleNotAssumable:
+		return assumeRole(f, c)
+	case WrongPartition:
+		return partition(f, c, region)
+	case RegionUnavailable:
+		return unavailableRegion(f, c, region)
+	case NoCredentials:
+		return noCredentials(f, r)
+	case IRSAVariablesAbsent:
+		return irsa(f, r)
+	case TokenFileUnreadable:
+		return Diagnosis{
+			Cause:  fmt.Sprintf("The web identity token of delegate %s cannot be read.", named(r.Delegate)),
+			Remedy: []string{"Look at the path in AWS_WEB_IDENTITY_TOKEN_FILE inside the pod, and whether the delegate's user may read it (fsGroup 1001).", "Restart the pod: EKS writes the file when the pod starts."},
+		}
+	case WebIdentityRefused:
+		return webIdentity(f)
+	case Throttled:
+		return Diagnosis{
+			Cause: fmt.Sprintf("AWS limits the rate of requests of this account in %s, and still did after %s.", region, tries(f)),
+			Remedy: []string{
+				"Give the connector a backoff strategy with more retries and longer delays, for example EqualJitterBackoffStrategy with baseDelay 500, maxBackoffTime 20000 and retryCount 8.",
+				"Find what else calls AWS so often in this account: the limit is per account and Region.",
+			},
+		}
+	case ClockSkew:
+		return Diagnosis{
+			Cause:  fmt.Sprintf("The clock of %s is wrong: AWS refuses requests that are dated more than five to fifteen minutes off.", where(r)),
+			Remedy: []string{"Set the clock of that machine by NTP (chrony or systemd-timesyncd; on EC2 the server 169.254.169.123)."},
+		}
+	case MetadataHopLimit:
+		return Diagnosis{
+			Cause:  fmt.Sprintf("The instance metadata of delegate %s answers, but its token does not arrive: the hop limit is 1 and the delegate runs in a container.", named(r.Delegate)),
+			Remedy: []string{"aws ec2 modify-instance-metadata-options --instance-id ID --http-put-response-hop-limit 2 --http-tokens required", "In a launch template or node group set HttpPutResponseHopLimit to 2, or give the pod a role of its own (IRSA or Pod Identity)."},
+		}
+	case ConfigurationRefused:
+		return Diagnosis{Cause: "A setting of the connector cannot work: " + sentence(f.Message, "AWS refuses a value."), Remedy: configurationRemedy(f)}
+	case AccountNotReady:
+		return Diagnosis{Cause: "The AWS account is not ready: its sign-up or verification is not finished, or AWS has blocked it.", Remedy: []string{"Sign in to the account as root and finish what the console asks for, or ask AWS support."}}
+	case RequestAltered:
+		return Diagnosis{Cause: fmt.Sprintf("Something between %s and AWS changed the request: its signature arrived incomplete.", where(r)), Remedy: []string{"Look for a proxy or gateway that removes or rewrites the Authorization header, and let AWS's hosts pass it untouched."}}
+	default:
+		return network(code, f, r, region)
+	}
+}
+
+func network(code string, f Failure, r Result, region string) Diagnosis {
+	host := f.Host
+	if host == "" {
+		host = "the AWS endpoint in " + region
+	}
+	switch code {
+	case HostNotFound:
+		return Diagnosis{
+			Cause:  fmt.Sprintf("%s finds no address for %s.", upper(where(r)), host),
+			Remedy: []string{"Look up the name from that machine (`getent hosts " + host + "`); a private network needs a resolver that knows AWS's names, or an interface VPC endpoint with private DNS.", "If AWS_ENDPOINT_URL is set, compare it."},
+		}
+	case HostUnreached:
+		return Diagnosis{
+			Cause:  fmt.Sprintf("%s cannot reach %s: no connection is made.", upper(where(r)), host),
+			Remedy: []string{"Open outbound TCP 443 to it in security group, network ACL and firewall; a private subnet needs a NAT gateway or a VPC endpoint.", "If only a proxy may go out, set PROXY_HOST and PROXY_PORT on the delegate."},
+		}
+	case TLSNotTrusted:
+		return Diagnosis{
+			Cause:  fmt.Sprintf("The certificate of %s is not one that %s trusts: something opens the encrypted traffic, or the endpoint is another host.", host, where(r)),
+			Remedy: []string{"If a firewall of yours inspects TLS, give its CA to the delegate: mount it and set AWS_CA_BUNDLE or ADDITIONAL_CERTS_PATH.", "If it is an endpoint of your own, use the name that its certificate has."},
+		}
+	case ProxyRefused:
+		return Diagnosis{
+			Cause:  fmt.Sprintf("The HTTP proxy of %s does not let the request to %s through.", where(r), host),
+			Remedy: []string{"Compare PROXY_USER and PROXY_PASSWORD on the delegate, and the proxy's list of allowed hosts.", "Put AWS's hosts into NO_PROXY if they can be reached without it."},
+		}
+	case NoAnswerInTime:
+		return Diagnosis{
+			Cause:  fmt.Sprintf("%s got no answer from %s in time.", upper(where(r)), host),
+			Remedy: []string{"A silent firewall is the usual reason: open outbound TCP 443 to that host.", "If answers are only slow, test again; the whole test may take 60 seconds."},
+		}
+	case NotAWS:
+		return Diagnosis{
+			Cause:  fmt.Sprintf("What answered for %s is not AWS: a proxy, a captive portal or a wrong endpoint.", host),
+			Remedy: []string{"Call the endpoint with curl from that machine and read who answers.", "If AWS_ENDPOINT_URL is set, compare it."},
+		}
+	case AWSUnavailable:
+		return Diagnosis{
+			Cause:  fmt.Sprintf("AWS answered with a fault of its own after %s.", tries(f)),
+			Remedy: []string{"Test again in a minute, and look at the AWS Health Dashboard for " + region + " if it stays."},
+		}
+	}
+	return Diagnosis{
+		Cause:  "AWS refused the call for a reason that Belay has no name for; AWS's own words follow.",
+		Remedy: []string{"Read AWS's words in the evidence, and please report them, so that they get a name."},
+	}
+}
+
+func permission(f Failure, c Connector) Diagnosis {
+	denial, parsed := ParseDenial(f.Message)
+	action := denial.Action
+	if !parsed || action == "" {
+		action = f.Service + ":" + f.Operation
+	}
+	d := Diagnosis{}
+	switch {
+	case denial.Explicit && denial.PolicyARN != "":
+		d.Cause = fmt.Sprintf("A statement denies %s: AWS names the %s %s.", action, denial.Layer, denial.PolicyARN)
+		d.Remedy = []string{fmt.Sprintf("Change the statement with Effect Deny in %s so that it leaves %s out.", denial.PolicyARN, action)}
+	case denial.Explicit:
+		d.Cause = fmt.Sprintf("A statement denies %s, in %s.", action, article(denial.Layer))
+		d.Remedy = []string{fmt.Sprintf("Find the statement with Effect Deny that covers %s in %s, and narrow it.", action, article(denial.Layer))}
+	case denial.Layer != "" && denial.Layer != "identity-based policy":
+		d.Cause = fmt.Sprintf("No %s allows %s.", denial.Layer, action)
+		d.Remedy = []string{fmt.Sprintf("Allow %s in the %s.", action, denial.Layer)}
+	default:
+		d.Cause = fmt.Sprintf("The credentials work, but may not call %s.", action)
+		d.Remedy = []string{"Attach this statement to the identity: " + allowStatement(action)}
+	}
+	if action == "ec2:DescribeRegions" {
+		d.Remedy = append(d.Remedy, "Or test the identity alone: `belay connector test "+c.ID+" --identity-only`. Belay uses DescribeRegions only to list the account's Regions.")
+	}
+	d.Remedy = append(d.Remedy, "A changed policy can need up to five minutes to take effect; test again with --fresh.")
+	d.Evidence = denialFacts(denial, parsed)
+	return d
+}
+
+func allowStatement(action string) string {
+	return fmt.Sprintf(`{"Effect": "Allow", "Action": %q, "Resource": "*"}`, action)
+}
+
+func denialFacts(d Denial, parsed bool) []Fact {
+	if !parsed {
+		return nil
+	}
+	var facts []Fact
+	add := func(label, text string) {
+		if text != "" {
+			facts = append(facts, Fact{label, text})
+		}
+	}
+	add("Refused identity", d.Principal)
+	add("Action", d.Action)
+	add("Resource", d.Resource)
+	add("Layer", d.Layer)
+	add("Policy", d.PolicyARN)
+	add("Authorization id", d.DetailID)
+	return facts
+}
+
+func assumeRole(f Failure, c Connector) Diagnosis {
+	role, external := "the role", ""
+	if c.CrossAccount != nil {
+		role, external = c.CrossAccount.RoleARN, c.CrossAccount.ExternalID
+	}
+	denial, parsed := ParseDenial(f.Message)
+	principal := denial.Principal
+	if principal == "" {
+		principal = "the connector's identity"
+	}
+	d := Diagnosis{
+		Cause:    fmt.Sprintf("%s may not assume %s.", principal, role),
+		Evidence: denialFacts(denial, parsed),
+	}
+	switch denial.Layer {
+	case "identity-based policy":
+		d.Cause += " Its own policies do not allow it."
+	case "role trust policy":
+		d.Cause += " The role's trust policy does not let it in."
+	default:
+		d.Cause += " AWS does not tell whether its own policies, the role's trust policy, the external id or the role's name are to blame."
+	}
+	if denial.Action == "sts:TagSession" || denial.Action == "sts:SetSourceIdentity" {
+		d.Remedy = append(d.Remedy, "Allow "+denial.Action+" both in the identity's policy and in the role's trust policy.")
+	}
+	d.Remedy = append(d.Remedy,
+		fmt.Sprintf(`Allow it in a policy of the identity: {"Effect": "Allow", "Action": "sts:AssumeRole", "Resource": %q}`, role),
+		"Let the identity in by the role's trust policy: "+trustStatement(principal, external))
+	if external == "" {
+		d.Remedy = append(d.Remedy, "If the trust policy asks for sts:ExternalId, set externalId in the connector: it sends none now.")
+	} else {
+		d.Remedy = append(d.Remedy, "Compare the connector's external id with sts:ExternalId in the trust policy, letter by letter.")
+	}
+	d.Remedy = append(d.Remedy, "Check that the role exists under exactly this ARN: for a role that is not there AWS answers the same.")
+	return d
+}
+
+// trustStatement is the statement that lets a principal in. A session is let in by its role: the ARN of a session
+// changes with every session.
+func trustStatement(principal, external string) string {
+	who := "arn:aws:iam::ACCOUNT:role/NAME"
+	if a, err := arn.Parse(principal); err == nil {
+		who = principal
+		if name, ok := strings.CutPrefix(a.Resource, "assumed-role/"); ok && a.Service == "sts" {
+			name, _, _ = strings.Cut(name, "/")
+			who = fmt.Sprintf("arn:%s:iam::%s:role/%s", a.Partition, a.Account, name)
+		}
+	}
+	if external == "" {
+		return fmt.Sprintf(`{"Effect": "Allow", "Principal": {"AWS": %q}, "Action": "sts:AssumeRole"}`, who)
+	}
+	return fmt.Sprintf(`{"Effect": "Allow", "Principal": {"AWS": %q}, "Action": "sts:AssumeRole", "Condition": {"StringEquals": {"sts:ExternalId": "the connector's external id"}}}`, who)
+}
+
+func partition(f Failure, c Connector, region string) Diagnosis {
+	here, _ := arn.PartitionOf(region)
+	d := Diagnosis{}
+	switch there, known := arn.PartitionNamed(f.Partition); {
+	case f.Reason == ReasonPartition && f.Message != "":
+		d.Cause = "Wrong partition. " + sentence(f.Message, "Role and test region lie in different partitions.")
+	case known:
+		d.Cause = fmt.Sprintf("Wrong partition. These credentials belong to %s; %s needs credentials of %s.", there.Name, region, here.Name)
+	default:
+		d.Cause = fmt.Sprintf("Wrong partition. %s belongs to %s, and AWS there does not know this key: credentials of another partition never work in it.", region, here.Name)
+	}
+	if there, known := arn.PartitionNamed(f.Partition); known && there.ID != here.ID {
+		d.Remedy = append(d.Remedy, fmt.Sprintf("Set the test region to one of %s, such as %s, if that is where the account is.", there.Name, there.HomeRegion))
+	}
+	d.Remedy = append(d.Remedy, fmt.Sprintf("Otherwise give the connector %s credentials (and roles whose ARN begins with arn:%s:).", here.Name, here.ID))
+	if c.Region == "" {
+		d.Remedy = append(d.Remedy, "The connector names no test region, so us-east-1 was used.")
+	}
+	return d
+}
+
+func unavailableRegion(f Failure, _ Connector, region string) Diagnosis {
+	if f.Reason == ReasonRegion {
+		return Diagnosis{
+			Cause:  fmt.Sprintf("There is no Region %q that Belay or its SDK knows.", region),
+			Remedy: []string{"Set the test region to one that exists, such as us-east-1 or us-gov-west-1."},
+		}
+	}
+	if f.Code == "RegionDisabledException" {
+		return Diagnosis{
+			Cause:  fmt.Sprintf("STS is deactivated in %s for the account of the role.", region),
+			Remedy: []string{"Activate it in that account: IAM, Account settings, Security Token Service.", "Or choose a test region where it is active, such as us-east-1, which cannot be deactivated."},
+		}
+	}
+	return Diagnosis{
+		Cause:  fmt.Sprintf("The account has not enabled %s, or the session is of the old kind that works only in default Regions.", region),
+		Remedy: []string{fmt.Sprintf("Enable %s for the account (and, with a cross-account role, in both accounts): Billing console, AWS Regions.", region), "Or choose another test region."},
+	}
+}
+
+func noCredentials(f Failure, r Result) Diagnosis {
+	d := Diagnosis{
+		Cause: fmt.Sprintf("%s has no AWS credentials of its own.", upper(where(r))),
+		Remedy: []string{
+			"On EC2 attach an instance profile; on ECS set taskRoleArn; on EKS use Pod Identity, or IRSA with a connector of type Irsa; elsewhere set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY.",
+			"If another delegate has the role, name it in the connector's delegateSelectors.",
+		},
+	}
+	if f.Code == "AssumeRoleUnauthorizedAccess" {
+		d.Cause = fmt.Sprintf("The instance of delegate %s has a profile, but EC2 may not assume its role.", named(r.Delegate))
+		d.Remedy = []string{`Let EC2 in by the role's trust policy: {"Effect": "Allow", "Principal": {"Service": "ec2.amazonaws.com"}, "Action": "sts:AssumeRole"}`}
+		return d
+	}
+	for _, s := range f.Sources {
+		if s.Answer != "" && !strings.HasPrefix(s.Answer, "not set") {
+			d.Cause += fmt.Sprintf(" The last source asked was %s: %s.", s.Name, s.Answer)
+			break
+		}
+	}
+	return d
+}
+
+func irsa(f Failure, r Result) Diagnosis {
+	variables := strings.Join(f.Missing, " and ")
+	if variables == "" {
+		variables = "AWS_ROLE_ARN"
+	}
+	is := "is"
+	if len(f.Missing) > 1 {
+		is = "are"
+	}
+	return Diagnosis{
+		Cause: fmt.Sprintf("%s %s not set on delegate %s, so its pod has no role of its own.", variables, is, named(r.Delegate)),
+		Remedy: []string{
+			"Annotate the delegate's service account with the role: kubectl annotate serviceaccount NAME -n NAMESPACE eks.amazonaws.com/role-arn=arn:aws:iam::ACCOUNT:role/NAME",
+			"Set serviceAccountName in the delegate's Deployment to that service account, then restart the pods: EKS sets the variables when a pod starts.",
+			"If the delegate is not on EKS, use the credential type InheritFromDelegate.",
+		},
+	}
+}
+
+func webIdentity(f Failure) Diagnosis {
+	d := Diagnosis{Cause: "AWS refuses the web identity token."}
+	has := func(part string) bool { return strings.Contains(strings.ToLower(f.Message), strings.ToLower(part)) }
+	switch {
+	case has("No OpenIDConnect provider found"):
+		d.Cause = "The role's account has no OpenID Connect provider for the issuer of the token."
+		d.Remedy = []string{"Create the provider in the account of the role, with exactly the issuer's URL: aws iam create-open-id-connect-provider --url ISSUER --client-id-list sts.amazonaws.com"}
+	case has("audience"):
+		d.Cause = "The OpenID Connect provider in the role's account does not list the token's audience."
+		d.Remedy = []string{"aws iam add-client-id-to-open-id-connect-provider --open-id-connect-provider-arn ARN --client-id sts.amazonaws.com"}
+	case has("verification key"):
+		d.Cause = "AWS could not fetch the issuer's signing keys."
+		d.Remedy = []string{"Make the issuer's discovery document and key set reachable from the internet over HTTPS, with a certificate that AWS trusts."}
+	case has("thumbprint"):
+		d.Cause = "The issuer's certificate does not match the thumbprint of the OpenID Connect provider."
+		d.Remedy = []string{"Update the provider's thumbprint list to the issuer's present certificate authority."}
+	case strings.HasPrefix(f.Code, "Expired"):
+		d.Cause = "The web identity token has expired."
+		d.Remedy = []string{"Restart the pod, so that EKS writes a new token; a token that stays old means that the kubelet cannot refresh it.", "Compare the clocks of the node and of the issuer."}
+	case f.Code == "AccessDenied":
+		d.Cause = "The role does not let this token in: the role is absent, its trust policy names another provider, or its conditions on aud and sub do not hold. AWS does not tell which."
+		d.Remedy = []string{
+			"Compare the trust policy with the token: Principal.Federated is the provider's ARN, Action is sts:AssumeRoleWithWebIdentity, and for a service account the condition on :sub is system:serviceaccount:NAMESPACE:NAME.",
+			"Check that AWS_ROLE_ARN names a role that exists.",
+		}
+	case f.Code == "IDPCommunicationError":
+		d.Cause = "AWS could not reach the issuer of the token."
+		d.Remedy = []string{"Test again; if it stays, make the issuer reachable from the internet."}
+	default:
+		d.Remedy = []string{"Compare issuer, audience and subject of the token with the OpenID Connect provider and the role's trust policy."}
+	}
+	return d
+}
+
+func sessionOrigin(c Connector) string {
+	if m, ok := c.Credential.(ManualConfig); ok && m.SessionTokenRef != "" {
+		return "The connector's session token is a temporary one, and its time is over."
+	}
+	return "The delegate's temporary credentials are older than AWS accepts."
+}
+
+func sessionRemedy(c Connector) []string {
+	if m, ok := c.Credential.(ManualConfig); ok && m.SessionTokenRef != "" {
+		return []string{"Store a new access key, secret key and session token together: the three belong to each other.", "A role that the delegate assumes by itself (InheritFromDelegate, Irsa) needs no renewal by hand."}
+	}
+	return []string{"Test again with --fresh, which gets new credentials.", "If it stays, look at what refreshes them on the delegate: instance metadata, or whoever set the AWS_ variables."}
+}
+
+func configurationRemedy(f Failure) []string {
+	switch {
+	case strings.Contains(f.Message, "MaxSessionDuration"):
+		return []string{"Lower assumeRoleSessionDuration, or raise the role's maximum session duration in IAM."}
+	case strings.Contains(f.Message, "role chaining"):
+		return []string{"Set assumeRoleSessionDuration to 3600 or less: a role that is assumed with a role's credentials lasts an hour at most."}
+	case strings.Contains(f.Message, "PackedPolicy") || f.Code == "PackedPolicyTooLarge":
+		return []string{"Pass fewer or shorter session tags."}
+	}
+	return []string{"Correct that setting in the connector and test again."}
+}
+
+// SkewWarning is what a green test says about a clock that the SDK had to correct for, or "".
+func SkewWarning(skew time.Duration, delegate string) string {
+	const worth = time.Minute
+	if skew.Abs() < worth {
+		return ""
+	}
+	which := "behind"
+	if skew < 0 {
+		which = "ahead of"
+	}
+	return fmt.Sprintf("The clock of %s is %s %s AWS's. The SDK corrected for it; other programs on that machine will fail. Set it by NTP.", named(delegate), skew.Abs().Round(time.Second), which)
+}
+
+func notRun(n NotRun, r Result) *Diagnosis {
+	d := Diagnosis{Cause: n.Message}
+	for _, reason := range n.Reasons {
+		label, text, found := strings.Cut(reason, ": ")
+		if !found {
+			label, text = "Delegate", reason
+		}
+		d.Evidence = append(d.Evidence, Fact{label, text})
+	}
+	c := r.Request.Connector
+	switch n.Cause {
+	case NoDelegate:
+		d.Code, d.Remedy = NoEligibleDelegate, noDelegateRemedy(c)
+	case NotTaken:
+		d.Code, d.Remedy = NoDelegateTookIt, append([]string{"Look at the delegates that fit: `belay delegate list`. One that is at its limit needs more replicas or a higher threshold."}, noDelegateRemedy(c)...)
+	case DelegateLost:
+		d.Code, d.Remedy = DelegateWasLost, []string{"Look at the delegate's log and at whether it was restarted (memory limit, node drain), then test again."}
+	case TookTooLong:
+		d.Code, d.Remedy = TaskTimedOut, []string{"Look at the delegate's log. A firewall that swallows packets is the usual reason."}
+	case NotPrepared:
+		d.Code, d.Remedy = SecretUnavailable, []string{"Create the secret, or correct the reference in the connector: `belay secret list` shows what is there."}
+	case FlagOff:
+		d.Code, d.Remedy = FeatureOff, []string{"`belay flag set NAME on`, with the name of the flag above."}
+	case NotYet:
+		d.Code, d.Remedy = OIDCNotYet, []string{"Use another credential type for now; on a delegate in EKS, Irsa is the nearest."}
+	case Reported:
+		d.Code, d.Remedy = DelegateReported, []string{"Look at the delegate's log at that time."}
+	default:
+		d.Code = Unclassified
+	}
+	return &d
+}
+
+func noDelegateRemedy(c Connector) []string {
+	if len(c.Selectors) > 0 {
+		return []string{
+			"Start a delegate with these tags (DELEGATE_TAGS=" + strings.Join(c.Selectors, ",") + "), or bring back the one above that is nearest.",
+			"Or change the connector's delegateSelectors to tags that a connected delegate has.",
+		}
+	}
+	return []string{"Start a delegate: `belay delegate token create NAME` prints what it needs.", "Or let the manager call AWS itself: executeOnDelegate: false (not for InheritFromDelegate and Irsa)."}
+}
+
+// facts is the evidence that every failed step shows: AWS's own words and what they belong to.
+func facts(f Failure) []Fact {
+	var out []Fact
+	add := func(label, text string) {
+		if text != "" {
+			out = append(out, Fact{label, text})
+		}
+	}
+	call := f.Operation
+	if f.Service != "" && call != "" {
+		call = f.Service + ":" + call
+	}
+	if call != "" && f.Region != "" {
+		call += " in " + f.Region
+	}
+	add("Call", call)
+	answer := f.Code
+	if f.Status != 0 {
+		answer = strings.TrimSpace(answer + " (HTTP " + strconv.Itoa(f.Status) + ")")
+	}
+	add("AWS answered", answer)
+	add("AWS's words", f.Message)
+	add("Request id", f.RequestID)
+	add("Host", f.Host)
+	if f.Attempts > 1 {
+		add("Tries", strconv.Itoa(f.Attempts))
+	}
+	for _, s := range f.Sources {
+		text := s.Answer
+		if s.Asked != "" {
+			text = s.Asked + ": " + s.Answer
+		}
+		add("Source "+s.Name, text)
+	}
+	for _, m := range f.Missing {
+		add("Not set", m)
+	}
+	if f.Message == "" {
+		add("Error", f.Text)
+	}
+	return out
+}
+
+func where(r Result) string {
+	if r.Delegate == "" {
+		return "the delegate"
+	}
+	if r.Delegate == "platform" {
+		return "the manager"
+	}
+	return "delegate " + r.Delegate
+}
+
+func named(delegate string) string {
+	if delegate == "" {
+		return "the delegate"
+	}
+	return delegate
+}
+
+func tries(f Failure) string {
+	if f.Attempts <= 1 {
+		return "one try"
+	}
+	return strconv.Itoa(f.Attempts) + " tries"
+}
+
+func upper(s string) string {
+	if s == "" {
+		return s
+	}
+	return strings.ToUpper(s[:1]) + s[1:]
+}
+
+func article(layer string) string {
+	switch {
+	case layer == "":
+		return "a policy that AWS does not name"
+	case strings.ContainsRune("aeiou", rune(layer[0])):
+		return "an " + layer
+	}
+	return "a " + layer
+}
+
+func sentence(message, otherwise string) string {
+	if message == "" {
+		return otherwise
+	}
+	if strings.HasSuffix(message, ".") {
+		return message
+	}
+	return message + "."
+}
