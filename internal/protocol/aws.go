@@ -1,0 +1,102 @@
+package protocol
+
+// AWSValidate asks for a connection test. It holds secrets in plain: it travels over TLS to the one delegate that leased
+// the task, and is never stored or logged.
+type AWSValidate struct {
+	Access       AWSAccess `json:"access"`
+	IdentityOnly bool      `json:"identityOnly,omitempty"`
+	Fresh        bool      `json:"fresh,omitempty"`
+	TimeoutMS    int64     `json:"timeoutMs"`
+}
+
+// AWSAccess is a connector, resolved.
+type AWSAccess struct {
+	Key      string `json:"key"` // account/org/project/identifier
+	Revision int64  `json:"revision"`
+	Name     string `json:"name"`
+	Region   string `json:"region"`
+
+	Source       string           `json:"source"` // one of the Source constants
+	AccessKey    string           `json:"accessKey,omitempty"`
+	SecretKey    string           `json:"secretKey,omitempty"`
+	SessionToken string           `json:"sessionToken,omitempty"`
+	RoleARN      string           `json:"roleArn,omitempty"`
+	Token        string           `json:"token,omitempty"`
+	CrossAccount *AWSCrossAccount `json:"crossAccount,omitempty"`
+	Backoff      *Backoff         `json:"backoff,omitempty"` // absent: the default
+}
+
+// Sources of the first credentials.
+const (
+	SourceStaticKeys       = "static-keys"
+	SourceDelegateRole     = "delegate-role"
+	SourceWebIdentityFile  = "web-identity-file"
+	SourceWebIdentityToken = "web-identity-token"
+)
+
+// AWSCrossAccount is the role to assume.
+type AWSCrossAccount struct {
+	RoleARN           string `json:"roleArn"`
+	ExternalID        string `json:"externalId,omitempty"`
+	SessionDurationMS int64  `json:"sessionDurationMs,omitempty"`
+}
+
+// Kinds of backoff.
+const (
+	BackoffFixed       = "fixed"
+	BackoffEqualJitter = "equal-jitter"
+	BackoffFullJitter  = "full-jitter"
+)
+
+// Backoff is a connector's own strategy; times in milliseconds.
+type Backoff struct {
+	Kind    string `json:"kind"`
+	WaitMS  int64  `json:"waitMs,omitempty"` // of fixed
+	BaseMS  int64  `json:"baseMs,omitempty"` // of the jitters
+	MaxMS   int64  `json:"maxMs,omitempty"`
+	Retries int    `json:"retries"`
+}
+
+// AWSEvidence answers AWSValidate.
+type AWSEvidence struct {
+	Region         string       `json:"region"`
+	Identity       *AWSIdentity `json:"identity,omitempty"`
+	Regions        []string     `json:"regions,omitempty"`
+	RegionsSkipped bool         `json:"regionsSkipped,omitempty"`
+	ClockSkewMS    int64        `json:"clockSkewMs,omitempty"`
+	TookMS         int64        `json:"tookMs"`
+	Failure        *AWSFailure  `json:"failure,omitempty"`
+}
+
+// AWSIdentity is who AWS says the credentials are.
+type AWSIdentity struct {
+	ARN     string `json:"arn"`
+	Account string `json:"account"`
+	UserID  string `json:"userId"`
+}
+
+// AWSFailure is a failed step as it was seen.
+type AWSFailure struct {
+	Step      string      `json:"step"`
+	Service   string      `json:"service,omitempty"`
+	Operation string      `json:"operation,omitempty"`
+	Code      string      `json:"code,omitempty"`
+	Message   string      `json:"message,omitempty"`
+	Status    int         `json:"status,omitempty"`
+	RequestID string      `json:"requestId,omitempty"`
+	Attempts  int         `json:"attempts,omitempty"`
+	Region    string      `json:"region,omitempty"`
+	Text      string      `json:"text,omitempty"`
+	Reason    string      `json:"reason,omitempty"`
+	Host      string      `json:"host,omitempty"`
+	Sources   []AWSSource `json:"sources,omitempty"`
+	Missing   []string    `json:"missing,omitempty"`
+	Partition string      `json:"partition,omitempty"`
+}
+
+// AWSSource is one place where credentials were looked for.
+type AWSSource struct {
+	Name   string `json:"name"`
+	Asked  string `json:"asked,omitempty"`
+	Answer string `json:"answer"`
+}
