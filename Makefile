@@ -1,0 +1,50 @@
+# What a developer types; CI runs check and test. The steps of anything longer lie in scripts/.
+
+VERSION ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo unknown)
+LDFLAGS := -s -w -X main.version=$(VERSION)
+export CGO_ENABLED ?= 0
+
+.DEFAULT_GOAL := help
+.PHONY: help build run test race fuzz golden lint fmt generate vuln check bench e2e
+
+help: ## show this list
+	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "  %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+build: ## build bin/belay
+	go build -trimpath -buildvcs=false -ldflags '$(LDFLAGS)' -o bin/belay ./cmd/belay
+
+run: build ## start a manager and a delegate on this machine
+	bin/belay up
+
+test: ## install what the tests need and run all of them
+	scripts/test.sh
+
+race: ## run all tests with the race detector (needs a C compiler)
+	CGO_ENABLED=1 scripts/test.sh -race
+
+fuzz: ## fuzz each target for FUZZTIME (default 30s)
+	scripts/fuzz.sh
+
+golden: ## rewrite the golden files from what the code says now
+	scripts/golden.sh
+
+lint: ## run the linters
+	scripts/tool.sh golangci-lint run
+
+fmt: ## format the code
+	scripts/tool.sh golangci-lint fmt
+
+generate: ## regenerate generated files
+	go generate ./...
+
+vuln: ## look for known vulnerabilities that the code reaches
+	scripts/vuln.sh
+
+check: ## all that can be said without running the product: format, lint, modules, generated files, vulnerabilities, rings
+	scripts/check.sh
+
+bench: ## run the benchmarks
+	go test -run '^$$' -bench . -benchmem ./...
+
+e2e: ## run the whole flows (build tag e2e)
+	scripts/test.sh -tags e2e -run '^TestE2E'
