@@ -2,7 +2,7 @@
 
 VERSION ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo unknown)
 LDFLAGS := -s -w -X main.version=$(VERSION)
-export CGO_ENABLED ?= 0
+export CGO_ENABLED := 0
 
 .DEFAULT_GOAL := help
 .PHONY: help build run test race fuzz golden lint fmt generate vuln check bench e2e

@@ -11,7 +11,7 @@ have() { command -v "$1" >/dev/null 2>&1 || [ -x ".tools/venv/bin/$1" ]; }
 python_program() {
   if have "$1"; then return; fi
   say "installing $1 into .tools/venv"
-  if { [ -x .tools/venv/bin/pip ] || python3 -m venv .tools/venv; } && .tools/venv/bin/pip install --quiet --disable-pip-version-check "$2"; then
+  if { [ -x .tools/venv/bin/pip ] || python3 -m venv .tools/venv; } && .tools/venv/bin/pip install --quiet --retries 1 --disable-pip-version-check "$2"; then
     return
   fi
   say "$1 could not be installed: it needs Python 3 with venv, and pypi.org. Install '$2' yourself and put $1 on PATH."

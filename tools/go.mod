@@ -1,3 +1,5 @@
+// The tools of make and go generate, apart from the product so that its go.mod shows what the product is made of.
+// Run one with: go tool -modfile=tools/go.mod NAME
 module github.com/belay-dev/belay/tools
 
 go 1.26.0
