@@ -188,3 +188,6 @@ func clip(s string) string {
 	}
 	return s
 }
+
+// AccessKeyID takes the id of an access key out of a secret. An id is no secret by itself: AWS shows it in every log.
+func AccessKeyID(v secret.Value) string { return v.Reveal() }

@@ -119,12 +119,14 @@ func (s *Service) Test(ctx context.Context, who audit.Caller, at scope.Scope, id
 	if err != nil {
 		return Test{}, err
 	}
-	testID, err := s.start(ctx, stored.Connector, o, who.Name)
+	testID, recorded, err := s.start(ctx, stored.Connector, o, who.Name)
 	if err != nil {
 		return Test{}, err
 	}
-	if err := s.Runner.Wait(ctx, testID); err != nil {
-		return Test{}, waiting(err, id)
+	if !recorded {
+		if err := s.Runner.Wait(ctx, testID); err != nil {
+			return Test{}, waiting(err, id)
+		}
 	}
 	return s.Store.Test(ctx, at.Account, testID)
 }
@@ -137,20 +139,20 @@ func waiting(err error, id string) error {
 }
 
 // start asks the runner for a test, or records at once why it cannot take place.
-func (s *Service) start(ctx context.Context, c Connector, o Options, by string) (string, error) {
+func (s *Service) start(ctx context.Context, c Connector, o Options, by string) (testID string, recorded bool, err error) {
 	if o.Trigger == "" {
 		o.Trigger = OnDemand
 	}
 	r := Request{TestID: NewTestID(), Connector: c, Options: o, By: by}
 	not, err := s.gate(ctx, c)
 	if err != nil {
-		return "", err
+		return "", false, err
 	}
 	if not != nil {
 		now := s.Now().UTC()
-		return r.TestID, s.Record(ctx, Result{Request: r, StartedAt: now, EndedAt: now, NotRun: not})
+		return r.TestID, true, s.Record(ctx, Result{Request: r, StartedAt: now, EndedAt: now, NotRun: not})
 	}
-	return r.TestID, s.Runner.Start(ctx, r)
+	return r.TestID, false, s.Runner.Start(ctx, r)
 }
 
 // NewTestID makes the id of a test.
@@ -274,7 +276,7 @@ func (s *Service) testDue(ctx context.Context) error {
 		if err := s.Audit.AllowWith(ctx, who, audit.ConnectorTest, c.Scope, target(c.ID), string(Periodic)); err != nil {
 			return err
 		}
-		if _, err := s.start(ctx, c.Connector, Options{Trigger: Periodic}, who.Name); err != nil {
+		if _, _, err := s.start(ctx, c.Connector, Options{Trigger: Periodic}, who.Name); err != nil {
 			s.Log.ErrorContext(ctx, "periodic test not started", slog.String("connector", c.Key()), slog.Any("error", err))
 		}
 	}

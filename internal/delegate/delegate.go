@@ -49,7 +49,7 @@ type Delegate struct {
 	Type        string // KUBERNETES, HELM_DELEGATE, DOCKER, …
 	Description string
 	Tags        []string
-	Version     Version // zero when it did not say
+	Version     Version  // zero when it did not say
 	Kinds       []string // task types that it can do; empty means it did not say, which is any
 
 	RegisteredAt time.Time

@@ -176,7 +176,7 @@ func (q *Queue) Acquire(ctx context.Context, account string, id ID, by delegate.
 		return Lease{}, nil, err
 	}
 	now := q.Now().UTC()
-	t, err = q.Store.LeaseTask(ctx, id, by, now, now.Add(LeaseFor))
+	t, err = q.Store.LeaseTask(ctx, id, by, now, now.Add(q.lease(t.Kind)))
 	if err != nil {
 		return Lease{}, nil, gone(err)
 	}
@@ -373,6 +373,13 @@ func (q *Queue) kind(name string) (Kind, error) {
 		}
 	}
 	return Kind{}, fault.New(fault.Invalid, "there is no task type %q", name)
+}
+
+func (q *Queue) lease(name string) time.Duration {
+	if k, err := q.kind(name); err == nil && k.Lease > 0 {
+		return k.Lease
+	}
+	return LeaseFor
 }
 
 func (k Kind) timeout() time.Duration {

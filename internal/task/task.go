@@ -70,6 +70,9 @@ type Kind struct {
 	Name      string
 	RetrySafe bool          // doing it twice does no harm
 	Timeout   time.Duration // from submission; 0 means DefaultTimeout
+	// Lease is the first lease; 0 means LeaseFor. It must be shorter than Timeout, or a delegate that is lost could not
+	// be replaced in time.
+	Lease time.Duration
 }
 
 // Task is a piece of work. It holds references, never secret values.
