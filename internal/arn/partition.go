@@ -72,10 +72,22 @@ var partitions = map[string]Partition{
 //
 //nolint:gochecknoglobals // a table of facts
 var prefixes = []struct{ prefix, partition string }{
-	{"us-gov-", "aws-us-gov"}, {"us-isob-", "aws-iso-b"}, {"us-isof-", "aws-iso-f"}, {"us-iso-", "aws-iso"},
-	{"eu-isoe-", "aws-iso-e"}, {"eusc-", "aws-eusc"}, {"cn-", "aws-cn"},
-	{"us-", "aws"}, {"eu-", "aws"}, {"ap-", "aws"}, {"sa-", "aws"}, {"ca-", "aws"}, {"me-", "aws"}, {"af-", "aws"},
-	{"il-", "aws"}, {"mx-", "aws"},
+	{"us-gov-", "aws-us-gov"},
+	{"us-isob-", "aws-iso-b"},
+	{"us-isof-", "aws-iso-f"},
+	{"us-iso-", "aws-iso"},
+	{"eu-isoe-", "aws-iso-e"},
+	{"eusc-", "aws-eusc"},
+	{"cn-", "aws-cn"},
+	{"us-", "aws"},
+	{"eu-", "aws"},
+	{"ap-", "aws"},
+	{"sa-", "aws"},
+	{"ca-", "aws"},
+	{"me-", "aws"},
+	{"af-", "aws"},
+	{"il-", "aws"},
+	{"mx-", "aws"},
 }
 
 // PartitionNamed is the partition with that id, as it stands in an ARN.

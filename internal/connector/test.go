@@ -259,7 +259,7 @@ func (s *Service) every() time.Duration {
 // nextTest lies between half and one and a half of the mean time from now.
 func (s *Service) nextTest() time.Time {
 	every := s.every()
-	return s.Now().UTC().Add(every/2 + time.Duration(mathrand.Int64N(int64(every)+1)))
+	return s.Now().UTC().Add(every/2 + time.Duration(mathrand.Int64N(int64(every)+1))) //nolint:gosec // spreading load needs no secrecy
 }
 
 func (s *Service) testDue(ctx context.Context) error {

@@ -81,10 +81,11 @@ type Version struct{ Year, Month, Build int }
 
 // ParseVersion reads yy.mm.build; what follows a further dot or hyphen (as in 24.03.82603.minimal) is ignored.
 func ParseVersion(text string) (Version, error) {
-	parts := strings.FieldsFunc(text, func(r rune) bool { return r == '.' || r == '-' })
+	parts := strings.Split(text, ".")
 	if len(parts) < 3 {
 		return Version{}, fmt.Errorf("%q is not a delegate version; one looks like 24.03.82603", text)
 	}
+	parts[2], _, _ = strings.Cut(parts[2], "-")
 	var n [3]int
 	for i := range n {
 		v, err := strconv.Atoi(parts[i])

@@ -85,12 +85,10 @@ func Sentence(err error) string {
 	if err == nil {
 		return ""
 	}
-	var problems Problems
-	if errors.As(err, &problems) {
+	if problems, ok := errors.AsType[Problems](err); ok {
 		return problems.Error()
 	}
-	var e *Error
-	if errors.As(err, &e) {
+	if e, ok := errors.AsType[*Error](err); ok {
 		return e.Message
 	}
 	return "an internal error happened; the manager's log has the cause"
@@ -98,25 +96,19 @@ func Sentence(err error) string {
 
 // KindOf is the kind of err, or "" when it has none.
 func KindOf(err error) Kind {
-	var e *Error
-	if errors.As(err, &e) {
+	if e, ok := errors.AsType[*Error](err); ok {
 		return e.Kind
 	}
-	var problems Problems
-	if errors.As(err, &problems) {
+	if _, ok := errors.AsType[Problems](err); ok {
 		return Invalid
 	}
-	var k Kind
-	if errors.As(err, &k) {
-		return k
-	}
-	return ""
+	k, _ := errors.AsType[Kind](err)
+	return k
 }
 
 // CodeOf is the documented id of err, or "" when it has none.
 func CodeOf(err error) string {
-	var e *Error
-	if errors.As(err, &e) {
+	if e, ok := errors.AsType[*Error](err); ok {
 		return e.Code
 	}
 	return ""

@@ -21,18 +21,19 @@ func TestValueMasksItselfHoweverItIsPrinted(t *testing.T) {
 	v := secret.NewValue(canary)
 	type holder struct{ Inner secret.Value }
 	var log bytes.Buffer
-	slog.New(slog.NewJSONHandler(&log, nil)).Info("saved", slog.Any("value", v), slog.Any("holder", holder{v})) //nolint:sloglint // the test is about the logger
+	slog.New(slog.NewJSONHandler(&log, nil)).Info("saved", slog.Any("value", v), slog.Any("holder", holder{v}))
 	encoded, err := json.Marshal(map[string]any{"v": v, "h": holder{v}})
 	if err != nil {
 		t.Fatal(err)
 	}
-	printed := log.String() + string(encoded)
+	var printed strings.Builder
+	printed.WriteString(log.String() + string(encoded))
 	for _, verb := range []string{"%v", "%+v", "%#v", "%s", "%q", "%d", "%x", "%X", "%t", "%08b"} {
-		printed += fmt.Sprintf(verb+verb+verb, v, &v, holder{v})
+		fmt.Fprintf(&printed, verb+verb+verb, v, &v, holder{v})
 	}
 	hex := fmt.Sprintf("%x", canary)
-	if strings.Contains(printed, canary) || strings.Contains(printed, hex) {
-		t.Fatalf("the value leaks: %s", printed)
+	if strings.Contains(printed.String(), canary) || strings.Contains(printed.String(), hex) {
+		t.Fatalf("the value leaks: %s", &printed)
 	}
 	if v.Reveal() != canary {
 		t.Fatal("Reveal does not give the value")

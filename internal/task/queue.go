@@ -119,6 +119,7 @@ func (q *Queue) wake(t Task, eligible []delegate.Delegate) {
 		q.Bell.Ring(DelegateTopic(delegate.PlatformID))
 		return
 	}
+	//nolint:gosec // a fair share of work needs no secrecy
 	rand.Shuffle(len(eligible), func(i, j int) { eligible[i], eligible[j] = eligible[j], eligible[i] })
 	for _, d := range eligible[:min(len(eligible), offersAtOnce)] {
 		q.Bell.Ring(DelegateTopic(d.ID))

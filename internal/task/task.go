@@ -43,8 +43,6 @@ const (
 )
 
 // next is the state machine.
-//
-//nolint:gochecknoglobals // a table
 var next = map[State][]State{
 	Queued: {Leased, Failed, Cancelled, Expired},
 	Leased: {Queued, Succeeded, Failed, Cancelled, Expired},
