@@ -32,6 +32,17 @@ type ID string
 // NewID makes an id.
 func NewID() ID { return ID("dlg_" + strings.ToLower(rand.Text())) }
 
+// wellFormed reports whether NewID could have made the id.
+func (id ID) wellFormed() bool {
+	const length = len("dlg_") + 26 // of rand.Text
+	if len(id) != length || !strings.HasPrefix(string(id), "dlg_") {
+		return false
+	}
+	return strings.IndexFunc(string(id[len("dlg_"):]), func(r rune) bool {
+		return (r < 'a' || r > 'z') && (r < '2' || r > '7')
+	}) < 0
+}
+
 // PlatformName is how the manager itself appears where a delegate is named.
 const PlatformName = "platform"
 

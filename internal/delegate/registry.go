@@ -96,6 +96,27 @@ func (r *Registry) Register(ctx context.Context, d Delegate) (Delegate, error) {
 	return d, nil
 }
 
+// Adopt brings a delegate back under the id that it says it has: one whose row was lost, or that registered with another
+// manager. It fails with Denied when another token's delegate has the id, and with Invalid when the id is not one of ours.
+func (r *Registry) Adopt(ctx context.Context, d Delegate) (Delegate, error) {
+	if !d.ID.wellFormed() {
+		return Delegate{}, fault.New(fault.Invalid, "the delegate id is not one that a manager gave out; register again")
+	}
+	now := r.Now().UTC()
+	d.LastSeen, d.RegisteredAt = now, now
+	r.mu.Lock()
+	if old, ok := r.all[d.ID]; ok {
+		if old.Scope.Account != d.Scope.Account || old.TokenID != d.TokenID {
+			r.mu.Unlock()
+			return Delegate{}, fault.New(fault.Denied, "delegate %s was registered with another token; register again", d.ID)
+		}
+		d.RegisteredAt = old.RegisteredAt
+	}
+	r.putLocked(&entry{Delegate: d, persisted: now})
+	r.mu.Unlock()
+	return d, r.Store.SaveDelegate(ctx, d)
+}
+
 // Report is what a heartbeat says beside "I live".
 type Report struct {
 	Tags     []string // nil: unchanged
