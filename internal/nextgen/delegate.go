@@ -1,0 +1,160 @@
+package nextgen
+
+import (
+	"cmp"
+	"encoding/base64"
+	"slices"
+	"time"
+
+	"github.com/belay-dev/belay/internal/delegate"
+	"github.com/belay-dev/belay/internal/scope"
+)
+
+// States of a delegate token.
+const (
+	TokenActive  = "ACTIVE"
+	TokenRevoked = "REVOKED"
+)
+
+// DelegateToken is a delegate token.
+type DelegateToken struct {
+	UUID            string       `json:"uuid"`
+	AccountID       string       `json:"accountId"`
+	Name            string       `json:"name"`
+	CreatedBy       *string      `json:"createdBy"` // always null
+	CreatedByNgUser *TokenAuthor `json:"createdByNgUser"`
+	CreatedAt       int64        `json:"createdAt"`
+	Status          string       `json:"status"`
+	// Value is base64 of the 32 hex digits, or null where it is not shown.
+	Value           *Hidden `json:"value"`
+	OwnerIdentifier *string `json:"ownerIdentifier"` // org1, org1/prj1, or null at account scope
+	RevokeAfter     int64   `json:"revokeAfter"`     // 0: never
+}
+
+// TokenAuthor is who made a token. Clients look for email among the claims; Belay knows names, so it gives the name there.
+type TokenAuthor struct {
+	Type   string            `json:"type"`
+	Name   string            `json:"name"`
+	Claims map[string]string `json:"jwtclaims"`
+}
+
+// FromToken is a token without its value.
+func FromToken(t delegate.Token) DelegateToken {
+	out := DelegateToken{
+		UUID: t.ID, AccountID: t.Scope.Account, Name: t.Name, CreatedAt: millis(t.CreatedAt), Status: TokenRevoked, RevokeAfter: millis(t.RevokeAfter),
+		CreatedByNgUser: &TokenAuthor{Type: "SERVICE_ACCOUNT", Name: t.CreatedBy, Claims: map[string]string{"email": t.CreatedBy}},
+	}
+	if t.Active() {
+		out.Status = TokenActive
+	}
+	if t.Scope.Level() != scope.Account {
+		out.OwnerIdentifier = new(t.Scope.String())
+	}
+	return out
+}
+
+// WithValue is the token with its value, given as 32 hex digits.
+func (t DelegateToken) WithValue(hex string) DelegateToken {
+	t.Value = new(Hidden(base64.StdEncoding.EncodeToString([]byte(hex))))
+	return t
+}
+
+// DelegateFilter narrows a list of delegates. Empty fields do not narrow.
+type DelegateFilter struct {
+	Status                  string   `json:"status,omitempty"` // CONNECTED, DISCONNECTED, …
+	DelegateName            string   `json:"delegateName,omitempty"`
+	DelegateType            string   `json:"delegateType,omitempty"`
+	DelegateGroupIdentifier string   `json:"delegateGroupIdentifier,omitempty"`
+	DelegateTags            []string `json:"delegateTags,omitempty"`
+	DelegateInstanceFilter  string   `json:"delegateInstanceFilter,omitempty"` // AVAILABLE, EXPIRED
+	AutoUpgrade             string   `json:"autoUpgrade,omitempty"`            // ON, OFF, …
+	VersionStatus           string   `json:"versionStatus,omitempty"`          // ACTIVE, EXPIRED, EXPIRING, UNSUPPORTED
+	HostName                string   `json:"hostName,omitempty"`
+	FilterType              string   `json:"filterType,omitempty"`
+}
+
+// DelegateGroup is the delegates of one name.
+type DelegateGroup struct {
+	Type             string            `json:"type"`
+	Name             string            `json:"name"`
+	Description      string            `json:"description"`
+	Tags             []string          `json:"tags"`
+	LastHeartBeat    int64             `json:"lastHeartBeat"`
+	Connected        bool              `json:"connected"`
+	DelegateReplicas []DelegateReplica `json:"delegateReplicas"`
+	AutoUpgrade      string            `json:"autoUpgrade"`
+	Legacy           bool              `json:"legacy"` // always false
+	OrgName          *string           `json:"orgName"`
+	ProjectName      *string           `json:"projectName"`
+}
+
+// DelegateReplica is one running delegate.
+type DelegateReplica struct {
+	UUID          string `json:"uuid"`
+	LastHeartbeat int64  `json:"lastHeartbeat"`
+	Connected     bool   `json:"connected"`
+	HostName      string `json:"hostName"`
+	Version       string `json:"version"`
+	ExpiringAt    int64  `json:"expiringAt"` // 0: unknown
+}
+
+// LatestVersion is the newest delegate version that the manager knows.
+type LatestVersion struct {
+	LatestSupportedVersion        string `json:"latestSupportedVersion"`
+	LatestSupportedMinimalVersion string `json:"latestSupportedMinimalVersion"`
+}
+
+// FromDelegates groups delegates by scope and name, in the order in which they come.
+func FromDelegates(list []delegate.Delegate, now time.Time) []DelegateGroup {
+	type key struct {
+		at   scope.Scope
+		name string
+	}
+	groups := []DelegateGroup{}
+	index := map[key]int{}
+	for _, d := range list {
+		i, there := index[key{d.Scope, d.Name}]
+		if !there {
+			i = len(groups)
+			index[key{d.Scope, d.Name}] = i
+			groups = append(groups, DelegateGroup{
+				Type: d.Type, Name: d.Name, Description: d.Description, Tags: []string{}, AutoUpgrade: "OFF",
+				OrgName: notEmpty(d.Scope.Org), ProjectName: notEmpty(d.Scope.Project),
+			})
+		}
+		g := &groups[i]
+		for _, tag := range d.Tags {
+			if !slices.Contains(g.Tags, tag) {
+				g.Tags = append(g.Tags, tag)
+			}
+		}
+		g.LastHeartBeat = max(g.LastHeartBeat, millis(d.LastSeen))
+		g.Connected = g.Connected || d.Alive(now)
+		g.DelegateReplicas = append(g.DelegateReplicas, DelegateReplica{
+			UUID: string(d.ID), LastHeartbeat: millis(d.LastSeen), Connected: d.Alive(now), HostName: d.HostName,
+			Version: d.Version.String(), ExpiringAt: millis(expiry(d.Version)),
+		})
+	}
+	for i := range groups {
+		slices.SortFunc(groups[i].DelegateReplicas, func(a, b DelegateReplica) int { return cmp.Compare(a.HostName+a.UUID, b.HostName+b.UUID) })
+	}
+	return groups
+}
+
+// supportedFor is how many months a delegate version is supported.
+const supportedFor = 6
+
+// expiry is when the support of a version ends, counted from its month; zero when the version is unknown.
+func expiry(v delegate.Version) time.Time {
+	if v == (delegate.Version{}) {
+		return time.Time{}
+	}
+	return time.Date(2000+v.Year, time.Month(v.Month)+supportedFor, 1, 0, 0, 0, 0, time.UTC)
+}
+
+func notEmpty(s string) *string {
+	if s == "" {
+		return nil
+	}
+	return &s
+}
