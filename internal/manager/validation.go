@@ -53,8 +53,11 @@ type validationParams struct {
 
 const testPrefix, taskPrefix = "tst_", "tsk_"
 
-func taskOf(testID string) task.ID { return task.ID(taskPrefix + strings.TrimPrefix(testID, testPrefix)) }
-func testOf(id task.ID) string     { return testPrefix + strings.TrimPrefix(string(id), taskPrefix) }
+func taskOf(testID string) task.ID {
+	return task.ID(taskPrefix + strings.TrimPrefix(testID, testPrefix))
+}
+
+func testOf(id task.ID) string { return testPrefix + strings.TrimPrefix(string(id), taskPrefix) }
 
 // Start queues a test.
 func (v *validation) Start(ctx context.Context, r connector.Request) error {

@@ -1,0 +1,260 @@
+// Package manager is the wiring: it builds the services from their parts, in one literal, and runs them until its context
+// ends. It holds no rules of its own beyond the first start, see bootstrap.
+package manager
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"path/filepath"
+	"strings"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/collectors"
+	"golang.org/x/sync/errgroup"
+
+	"github.com/belay-dev/belay/internal/agent"
+	"github.com/belay-dev/belay/internal/audit"
+	"github.com/belay-dev/belay/internal/awsops"
+	"github.com/belay-dev/belay/internal/bell"
+	"github.com/belay-dev/belay/internal/connector"
+	"github.com/belay-dev/belay/internal/delegate"
+	"github.com/belay-dev/belay/internal/identity"
+	"github.com/belay-dev/belay/internal/org"
+	"github.com/belay-dev/belay/internal/protocol"
+	"github.com/belay-dev/belay/internal/secret"
+	"github.com/belay-dev/belay/internal/store"
+	"github.com/belay-dev/belay/internal/task"
+)
+
+// Config is how a manager runs.
+type Config struct {
+	Data      string        // folder for database and master key; made with mode 0700
+	Listen    string        // host:port; empty means DefaultListen
+	PublicURL string        // how others reach it; empty means the listener's address
+	Database  string        // postgres://… ; empty means SQLite in Data
+	TLSCert   string        // PEM files; empty means plain HTTP, which only loopback may have
+	TLSKey    string        //
+	ClientCA  string        // PEM file; delegates must then show a certificate of this authority
+	Insecure  bool          // plain HTTP on other addresses than loopback too
+	MasterKey secret.Value  // empty: the file master.key in Data
+	TestEvery time.Duration // see connector.Service
+	Version   string        // of the product
+	Log       *slog.Logger
+	// Env looks up the variables that the manager's own AWS calls follow.
+	Env func(name string) string
+	// Started is told once, when the manager serves.
+	Started func(Started)
+}
+
+// DefaultListen is the address unless another is given.
+const DefaultListen = "127.0.0.1:7990"
+
+// Started is what the one who started the manager needs to know.
+type Started struct {
+	URL           string
+	Account       string       // the first account
+	AdminKey      secret.Value // of the first account; zero unless this start made it
+	DelegateToken secret.Value // 32 hex digits; zero when no token of the account is active
+	First         bool         // this start made the account
+}
+
+// Manager is the built services. Tests reach into it; the program only runs it.
+type Manager struct {
+	Store       *store.Store
+	Bell        *bell.Local
+	Trail       *audit.Trail
+	Identity    *identity.Service
+	Orgs        *org.Service
+	Secrets     *secret.Service
+	Tokens      *delegate.Tokens
+	Registry    *delegate.Registry
+	Queue       *task.Queue
+	Connectors  *connector.Service
+	config      Config
+	platform    *platform
+	prometheus  *prometheus.Registry
+	listener    net.Listener
+	handler     *handler
+	firstStart  Started
+	certificate certificate
+}
+
+// Run builds a manager and runs it until ctx ends. It returns nil when it was asked to end.
+func Run(ctx context.Context, c Config) error {
+	m, err := New(ctx, c)
+	if err != nil {
+		return err
+	}
+	return errors.Join(m.Run(ctx), m.Close())
+}
+
+// New opens the database, builds the services and the listener, and makes the first account where there is none.
+func New(ctx context.Context, c Config) (_ *Manager, err error) {
+	if c.Listen == "" {
+		c.Listen = DefaultListen
+	}
+	if c.Log == nil {
+		c.Log = slog.New(slog.DiscardHandler)
+	}
+	if c.Env == nil {
+		c.Env = func(string) string { return "" }
+	}
+	m := &Manager{config: c}
+	defer func() {
+		if err != nil {
+			err = errors.Join(err, m.Close())
+		}
+	}()
+	if m.certificate, err = loadCertificate(c); err != nil {
+		return nil, err
+	}
+	if err := checkListen(c); err != nil {
+		return nil, err
+	}
+	keyring, err := openKeyring(c)
+	if err != nil {
+		return nil, err
+	}
+	database := c.Database
+	if database == "" {
+		database = filepath.Join(c.Data, "belay.db")
+	}
+	if m.Store, err = store.Open(ctx, store.Config{URL: database, Log: c.Log}); err != nil {
+		return nil, err
+	}
+	m.build(keyring)
+	if err := m.Registry.Load(ctx); err != nil {
+		return nil, err
+	}
+	if m.firstStart, err = m.bootstrap(ctx); err != nil {
+		return nil, err
+	}
+	if m.listener, err = listen(ctx, c.Listen); err != nil {
+		return nil, err
+	}
+	m.firstStart.URL = m.url()
+	m.handler.publicURL = m.firstStart.URL
+	return m, nil
+}
+
+// build is the wiring.
+func (m *Manager) build(keyring *secret.Keyring) {
+	c, now := m.config, time.Now
+	m.prometheus = prometheus.NewRegistry()
+	m.prometheus.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
+
+	m.Bell = bell.NewLocal()
+	m.Trail = &audit.Trail{Store: m.Store, Log: c.Log, Now: now}
+	m.Identity = &identity.Service{Store: m.Store, Audit: m.Trail, Log: c.Log, Now: now}
+	m.Orgs = &org.Service{Store: m.Store, Audit: m.Trail, Log: c.Log, Now: now}
+	m.Secrets = &secret.Service{Store: m.Store, Scopes: m.Orgs, Keyring: keyring, Audit: m.Trail, Log: c.Log, Now: now}
+	m.Tokens = &delegate.Tokens{Store: m.Store, Scopes: m.Orgs, Keyring: keyring, Audit: m.Trail, Log: c.Log, Now: now}
+	m.Registry = &delegate.Registry{Store: m.Store, Audit: m.Trail, Log: c.Log, Now: now}
+
+	tests := &validation{Store: m.Store, Secrets: m.Secrets, Fleet: m.Registry, Log: c.Log}
+	m.Queue = &task.Queue{
+		Store: m.Store, Bell: m.Bell, Fleet: m.Registry, Log: c.Log, Now: now,
+		Kinds:    []task.Kind{validationKind(), pingKind()},
+		Handlers: map[string]task.Handler{protocol.TypeAWSValidate: tests},
+	}
+	m.Connectors = &connector.Service{Store: m.Store, Scopes: m.Orgs, Runner: tests, Audit: m.Trail, Log: c.Log, Now: now, TestEvery: c.TestEvery}
+	tests.Queue, tests.Connectors = m.Queue, m.Connectors
+
+	m.platform = &platform{
+		Queue: m.Queue, Accounts: m.Orgs, Bell: m.Bell, Log: c.Log,
+		Runners: map[string]runner{protocol.TypeAWSValidate: agent.AWSRunner{Validator: &awsops.Sessions{Env: c.Env, Log: c.Log}}},
+	}
+	m.handler = m.newHandler()
+}
+
+// Run serves until ctx ends. What it runs ends together: the first failure ends all.
+func (m *Manager) Run(ctx context.Context) error {
+	group, ctx := errgroup.WithContext(ctx)
+	for name, loop := range map[string]func(context.Context) error{
+		"presence of delegates": m.Registry.Run,
+		"tasks":                 m.Queue.Run,
+		"periodic tests":        m.Connectors.Run,
+		"platform tasks":        m.platform.Run,
+		"housekeeping":          m.housekeeping,
+		"http":                  m.serve,
+	} {
+		group.Go(func() error {
+			if err := loop(ctx); err != nil {
+				return fmt.Errorf("%s: %w", name, err)
+			}
+			return nil
+		})
+	}
+	m.config.Log.InfoContext(ctx, "manager serves", slog.String("url", m.firstStart.URL), slog.String("version", m.config.Version))
+	if m.config.Started != nil {
+		m.config.Started(m.firstStart)
+	}
+	return group.Wait()
+}
+
+// Started is what New found and made.
+func (m *Manager) Started() Started { return m.firstStart }
+
+// Close closes what New opened. It is called when Run has returned.
+func (m *Manager) Close() error {
+	var errs []error
+	if m.listener != nil {
+		if err := m.listener.Close(); err != nil && !errors.Is(err, net.ErrClosed) {
+			errs = append(errs, err)
+		}
+	}
+	if m.Store != nil {
+		errs = append(errs, m.Store.Close())
+	}
+	return errors.Join(errs...)
+}
+
+// housekeeping ends tokens whose end has come, and deletes old audit entries.
+func (m *Manager) housekeeping(ctx context.Context) error {
+	const every, keepAudit = time.Minute, 400 * 24 * time.Hour
+	tick := time.NewTicker(every)
+	defer tick.Stop()
+	var cleaned time.Time
+	for {
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-tick.C:
+		}
+		if err := m.Tokens.Expire(ctx); err != nil && ctx.Err() == nil {
+			m.config.Log.ErrorContext(ctx, "delegate tokens not expired", slog.Any("error", err))
+		}
+		if now := time.Now(); now.Sub(cleaned) > time.Hour {
+			cleaned = now
+			if err := m.Store.DeleteAudit(ctx, now.Add(-keepAudit)); err != nil && ctx.Err() == nil {
+				m.config.Log.ErrorContext(ctx, "old audit entries not deleted", slog.Any("error", err))
+			}
+		}
+	}
+}
+
+func openKeyring(c Config) (*secret.Keyring, error) {
+	key, err := secret.ParseMasterKey(c.MasterKey), error(nil)
+	if c.MasterKey.IsZero() {
+		key, err = secret.LoadMasterKey(filepath.Join(c.Data, "master.key"))
+	}
+	if err != nil {
+		return nil, err
+	}
+	return secret.NewKeyring(key)
+}
+
+func (m *Manager) url() string {
+	if m.config.PublicURL != "" {
+		return strings.TrimRight(m.config.PublicURL, "/")
+	}
+	scheme := "http"
+	if m.certificate.tls != nil {
+		scheme = "https"
+	}
+	return scheme + "://" + m.listener.Addr().String()
+}

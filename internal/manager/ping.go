@@ -1,0 +1,48 @@
+package manager
+
+import (
+	"context"
+	"encoding/json"
+	"strings"
+	"time"
+
+	"github.com/belay-dev/belay/internal/audit"
+	"github.com/belay-dev/belay/internal/fault"
+	"github.com/belay-dev/belay/internal/protocol"
+	"github.com/belay-dev/belay/internal/scope"
+	"github.com/belay-dev/belay/internal/task"
+)
+
+// pinger asks a delegate to answer, by a durable task like any other: it proves the whole path.
+type pinger struct {
+	Queue *task.Queue
+	Audit *audit.Trail
+}
+
+// pingKind is the task type of a ping. A delegate that dies with it is replaced soon.
+func pingKind() task.Kind {
+	return task.Kind{Name: protocol.TypePing, RetrySafe: true, Timeout: time.Minute, Lease: 10 * time.Second}
+}
+
+// Ping returns the delegate's answer and how long it took to come.
+func (p *pinger) Ping(ctx context.Context, who audit.Caller, at scope.Scope, name string) (protocol.Pong, time.Duration, error) {
+	if err := p.Audit.Allow(ctx, who, audit.DelegatePing, at, "delegate/"+name); err != nil {
+		return protocol.Pong{}, 0, err
+	}
+	began := time.Now()
+	t, err := p.Queue.Submit(ctx, task.Task{Scope: at, Kind: protocol.TypePing, Subject: name, Params: []byte(`{}`), Selectors: []string{name}})
+	if err != nil {
+		return protocol.Pong{}, 0, err
+	}
+	if t, err = p.Queue.Wait(ctx, t.ID); err != nil {
+		return protocol.Pong{}, 0, fault.Because(fault.Unavailable, err, "delegate %q has not answered yet; task %s goes on", name, t.ID)
+	}
+	if t.State != task.Succeeded {
+		return protocol.Pong{}, 0, fault.New(fault.Unavailable, "%s", strings.Join(append([]string{t.Failure.Message}, t.Failure.Reasons...), "; "))
+	}
+	var pong protocol.Pong
+	if err := json.Unmarshal(t.Result, &pong); err != nil {
+		return protocol.Pong{}, 0, fault.Because(fault.Unavailable, err, "delegate %q answered with something else than was asked for", name)
+	}
+	return pong, time.Since(began), nil
+}
