@@ -43,10 +43,10 @@ func refuse(status int, format string, args ...any) error {
 }
 
 var (
-	errPanic   = errors.New("panic")                                                                                   //nolint:gochecknoglobals // compared by identity
-	errHungUp  = errors.New("the client hung up")                                                                      //nolint:gochecknoglobals // compared by identity
-	errStopped = fault.New(fault.Unavailable, "the manager is being restarted; come back in a moment")                 //nolint:gochecknoglobals // a sentence
-	errJoins   = fault.New(fault.Unavailable, "the manager is registering many delegates now; come back in a moment") //nolint:gochecknoglobals // a sentence
+	errPanic   = errors.New("panic")
+	errHungUp  = errors.New("the client hung up")
+	errStopped = fault.New(fault.Unavailable, "the manager is being restarted; come back in a moment")
+	errJoins   = fault.New(fault.Unavailable, "the manager is registering many delegates now; come back in a moment")
 )
 
 // refuse writes an error as text and gives its status.
@@ -55,8 +55,7 @@ func (s *Server) refuse(ctx context.Context, w http.ResponseWriter, err error) i
 		return 499 // nobody reads it; the number is for the metric
 	}
 	code, text := http.StatusInternalServerError, ""
-	var known *refusal
-	if errors.As(err, &known) {
+	if known, ok := errors.AsType[*refusal](err); ok {
 		code, text = known.status, known.text
 	} else {
 		kind := fault.KindOf(err)

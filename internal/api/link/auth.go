@@ -138,7 +138,8 @@ func (s *Server) open(ctx context.Context, account string, proof *jose.JSONWebEn
 		}
 	}
 	return delegate.Token{}, nil, unauthorized(
-		"no active delegate token of account %q made this proof of identity: the account id or the token is wrong, or the token was revoked", clean(account, 100))
+		"no active delegate token of account %q made this proof of identity: the account id or the token is wrong, or the token was revoked", clean(account, 100),
+	)
 }
 
 // activeKeys are the opened tokens of an account, read no longer than age ago. The answer for an account without any is
@@ -216,7 +217,7 @@ func (s *Server) stillActive(ctx context.Context, c *credential) error {
 		} else {
 			s.Log.WarnContext(ctx, "delegate token not checked again", slog.String("token", c.token.Name), slog.Any("error", err))
 		}
-		return nil //nolint:nilerr // see above
+		return nil
 	}
 	if !active {
 		s.Revoke(c.token) //nolint:contextcheck // it must be done whether or not this caller waits

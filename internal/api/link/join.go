@@ -154,7 +154,7 @@ func (s *Server) tooLate(who caller) error {
 func (s *Server) unregister(r *http.Request, who caller) (any, error) {
 	d, err := s.own(who, delegate.ID(r.PathValue("delegate")))
 	if fault.KindOf(err) == fault.NotFound {
-		return nil, nil
+		return nil, nil //nolint:nilnil // 204
 	}
 	if err != nil {
 		return nil, err
@@ -184,8 +184,7 @@ func (s *Server) capacity(r *http.Request, who caller) (any, error) {
 func (s *Server) accountStatus(r *http.Request) (any, error) {
 	account := r.PathValue("account")
 	err := s.Accounts.Exists(r.Context(), scope.Scope{Account: account})
-	switch fault.KindOf(err) {
-	case fault.NotFound, fault.Invalid:
+	if kind := fault.KindOf(err); kind == fault.NotFound || kind == fault.Invalid {
 		return nil, unauthorized("account %q is not found", clean(account, 100))
 	}
 	if err != nil {

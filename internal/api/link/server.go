@@ -199,16 +199,7 @@ func (s *Server) proved(do call) func(*http.Request) (any, error) {
 func (s *Server) handle(name string, do func(*http.Request) (any, error)) http.Handler {
 	seen := s.metrics.calls(name)
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		defer func() {
-			if p := recover(); p != nil {
-				if p == http.ErrAbortHandler { //nolint:errorlint // panics carry this very value
-					panic(p)
-				}
-				s.Log.ErrorContext(r.Context(), "call of a delegate panicked",
-					slog.String("call", name), slog.String("panic", fmt.Sprint(p)), slog.String("stack", string(debug.Stack())))
-				seen(s.refuse(r.Context(), w, errPanic))
-			}
-		}()
+		defer s.recovered(w, r, name, seen)
 		r.Body = http.MaxBytesReader(w, r.Body, maxBody)
 		answer, err := do(r)
 		if err != nil {
@@ -217,4 +208,18 @@ func (s *Server) handle(name string, do func(*http.Request) (any, error)) http.H
 		}
 		seen(s.answer(r.Context(), w, answer))
 	})
+}
+
+// recovered answers for a call that panicked. It must be deferred itself.
+func (s *Server) recovered(w http.ResponseWriter, r *http.Request, name string, seen func(int)) {
+	p := recover()
+	if p == nil {
+		return
+	}
+	if p == http.ErrAbortHandler { //nolint:errorlint // panics carry this very value
+		panic(p)
+	}
+	s.Log.ErrorContext(r.Context(), "call of a delegate panicked",
+		slog.String("call", name), slog.String("panic", fmt.Sprint(p)), slog.String("stack", string(debug.Stack())))
+	seen(s.refuse(r.Context(), w, errPanic))
 }
