@@ -17,8 +17,8 @@ import (
 type store interface {
 	InsertTask(ctx context.Context, t Task) error
 	Task(ctx context.Context, id ID) (Task, error)
-	// QueuedTasks are the tasks of an account that wait for a delegate, oldest first.
-	QueuedTasks(ctx context.Context, account string, limit int) ([]Task, error)
+	// QueuedTasks are the tasks of an account that wait for a delegate, or for the platform, oldest first, behind after.
+	QueuedTasks(ctx context.Context, account string, platform bool, after Task, limit int) ([]Task, error)
 	// LeaseTask leases a queued task, or one whose lease has ended, and counts its fence up.
 	LeaseTask(ctx context.Context, id ID, by delegate.ID, now, until time.Time) (Task, error)
 	// RenewLeases prolongs the leases that a delegate holds; ids empty means all of them.
@@ -131,40 +131,37 @@ func DelegateTopic(id delegate.ID) string { return "delegate/" + string(id) }
 
 func taskTopic(id ID) string { return "task/" + string(id) }
 
-// Offers are the queued tasks that a delegate may acquire.
+const mostOffers = 20
+
+// Offers are the queued tasks that a delegate may acquire, the oldest first, at most mostOffers. It looks at all that is
+// queued, so tasks for others do not hide those for this one.
 func (q *Queue) Offers(ctx context.Context, d delegate.Delegate) ([]Task, error) {
-	const look, most = 200, 20
-	queued, err := q.Store.QueuedTasks(ctx, d.Scope.Account, look)
-	if err != nil {
-		return nil, err
-	}
+	const look = 200
 	now := q.Now()
 	var offers []Task
-	for _, t := range queued {
-		if t.Platform || len(offers) == most {
-			continue
+	for after := (Task{}); ; {
+		queued, err := q.Store.QueuedTasks(ctx, d.Scope.Account, false, after, look)
+		if err != nil {
+			return nil, err
 		}
-		if v, _ := delegate.Judge(t.Need(), d, now); v == delegate.Eligible {
-			offers = append(offers, t)
+		for _, t := range queued {
+			if v, _ := delegate.Judge(t.Need(), d, now); v == delegate.Eligible {
+				offers = append(offers, t)
+			}
+			if len(offers) == mostOffers {
+				return offers, nil
+			}
 		}
+		if len(queued) < look {
+			return offers, nil
+		}
+		after = queued[len(queued)-1]
 	}
-	return offers, nil
 }
 
-// PlatformOffers are the queued tasks that the manager itself is to do.
+// PlatformOffers are the queued tasks that the manager itself is to do, the oldest first.
 func (q *Queue) PlatformOffers(ctx context.Context, account string) ([]Task, error) {
-	const look = 200
-	queued, err := q.Store.QueuedTasks(ctx, account, look)
-	if err != nil {
-		return nil, err
-	}
-	var offers []Task
-	for _, t := range queued {
-		if t.Platform {
-			offers = append(offers, t)
-		}
-	}
-	return offers, nil
+	return q.Store.QueuedTasks(ctx, account, true, Task{}, mostOffers)
 }
 
 // Acquire leases a task for a delegate and prepares its payload. Who comes too late gets ErrGone.
