@@ -1,0 +1,121 @@
+package awsops
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"time"
+
+	"github.com/aws/aws-sdk-go-v2/aws"
+	awsmiddleware "github.com/aws/aws-sdk-go-v2/aws/middleware"
+	"github.com/aws/aws-sdk-go-v2/service/ec2"
+	"github.com/aws/aws-sdk-go-v2/service/sts"
+	"github.com/aws/smithy-go/middleware"
+
+	"github.com/belay-dev/belay/internal/arn"
+	"github.com/belay-dev/belay/internal/connector"
+)
+
+const (
+	// checkTime bounds a check that names no time of its own.
+	checkTime = time.Minute
+	// skewLimit is from when on the SDK takes a difference of clocks for the cause of a refusal.
+	skewLimit = 4 * time.Minute
+)
+
+// errCheckTime is the cause of a context that a check's time ended.
+var errCheckTime = errors.New("the time of the connection test is up")
+
+// Validate tests a connection: credentials, sts:GetCallerIdentity, the partition of the identity, and
+// ec2:DescribeRegions in the Region of the check, unless it asks for the identity only. It never fails: what failed is
+// in the evidence. After a failure the connector's session is dropped, so that the next test sees what was mended.
+func (s *Sessions) Validate(ctx context.Context, check connector.Check) connector.Evidence {
+	began := s.now()
+	limit := check.Timeout
+	if limit <= 0 {
+		limit = checkTime
+	}
+	ctx, cancel := context.WithTimeoutCause(ctx, limit, errCheckTime)
+	defer cancel()
+	evidence := connector.Evidence{Region: check.Access.Region, RegionsSkipped: check.IdentityOnly}
+	if err := s.validate(ctx, check, &evidence); err != nil {
+		evidence.Failure = FailureOf(err, check.Access.Region, connector.StepCredentials)
+		if seen := lastOf[*call](err); seen != nil {
+			noteSkew(&evidence, seen.skew)
+		}
+		s.Forget(check.Access.Key)
+	}
+	evidence.Took = s.now().Sub(began)
+	return evidence
+}
+
+// validate fills in the evidence of a check, up to the step that fails.
+func (s *Sessions) validate(ctx context.Context, check connector.Check, evidence *connector.Evidence) error {
+	cfg, err := s.Config(check.Access, check.Fresh)
+	if err != nil {
+		return err
+	}
+	creds, err := cfg.Credentials.Retrieve(ctx)
+	if err != nil {
+		return err
+	}
+	// From here on a failure is of the call. Which source the key came from is part of it: a forgotten variable hides
+	// every later source.
+	failed := func(step connector.Step, reason connector.Reason, partition string, err error) error {
+		one := &stepError{step: step, reason: reason, partition: partition, hide: secretsOf(creds), err: err}
+		if first, ok := cfg.Credentials.(*kept); ok {
+			one.sources = first.sources()
+		}
+		return one
+	}
+	partition := partitionOf(check.Access)
+	if role := check.Access.CrossAccount; role != nil {
+		if assumed, err := arn.Parse(role.RoleARN); err == nil {
+			partition = assumed.Partition
+		}
+	}
+
+	who, err := sts.NewFromConfig(cfg).GetCallerIdentity(ctx, &sts.GetCallerIdentityInput{})
+	if err == nil && aws.ToString(who.Arn) == "" {
+		err = errNoIdentity
+	}
+	if err != nil {
+		return failed(connector.StepIdentity, connector.ReasonNone, partition, err)
+	}
+	evidence.Identity = &connector.Identity{ARN: aws.ToString(who.Arn), Account: aws.ToString(who.Account), UserID: aws.ToString(who.UserId)}
+	noteSkewOf(evidence, who.ResultMetadata)
+	if identity, err := arn.Parse(evidence.Identity.ARN); err == nil {
+		partition = identity.Partition
+		if region, ok := arn.PartitionOf(check.Access.Region); ok && region.ID != partition {
+			return failed(connector.StepIdentity, connector.ReasonPartition, partition,
+				fmt.Errorf("the identity %s lies in partition %s, the Region %s in %s", identity, partition, check.Access.Region, region.ID))
+		}
+	}
+	if check.IdentityOnly {
+		return nil
+	}
+
+	regions, err := ec2.NewFromConfig(cfg).DescribeRegions(ctx, &ec2.DescribeRegionsInput{})
+	if err != nil {
+		return failed(connector.StepRegions, connector.ReasonNone, partition, err)
+	}
+	noteSkewOf(evidence, regions.ResultMetadata)
+	for _, region := range regions.Regions {
+		evidence.Regions = append(evidence.Regions, aws.ToString(region.RegionName))
+	}
+	slices.Sort(evidence.Regions)
+	return nil
+}
+
+func noteSkewOf(evidence *connector.Evidence, metadata middleware.Metadata) {
+	skew, _ := awsmiddleware.GetAttemptSkew(metadata)
+	noteSkew(evidence, skew)
+}
+
+// noteSkew keeps a difference of clocks that the SDK corrected for.
+func noteSkew(evidence *connector.Evidence, skew time.Duration) {
+	if skew.Abs() > skewLimit {
+		evidence.ClockSkew = skew
+	}
+}
