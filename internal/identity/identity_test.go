@@ -1,0 +1,118 @@
+package identity_test
+
+import (
+	"errors"
+	"log/slog"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/belay-dev/belay/internal/audit"
+	"github.com/belay-dev/belay/internal/fault"
+	"github.com/belay-dev/belay/internal/identity"
+	"github.com/belay-dev/belay/internal/scope"
+	"github.com/belay-dev/belay/internal/store"
+)
+
+func service(t *testing.T, now func() time.Time) *identity.Service {
+	t.Helper()
+	s, err := store.Open(t.Context(), store.Config{URL: filepath.Join(t.TempDir(), "belay.db")})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = s.Close() })
+	log := slog.New(slog.DiscardHandler)
+	return &identity.Service{Store: s, Audit: &audit.Trail{Store: s, Log: log, Now: now}, Log: log, Now: now}
+}
+
+func TestKeys(t *testing.T) {
+	t.Parallel()
+	now := time.Date(2026, 11, 23, 12, 0, 0, 0, time.UTC)
+	s := service(t, func() time.Time { return now })
+	_, adminToken, err := s.Bootstrap(t.Context(), "acct", "admin")
+	if err != nil {
+		t.Fatal(err)
+	}
+	admin, err := s.Authenticate(t.Context(), adminToken.Reveal())
+	if err != nil || admin.RoleAt(scope.Scope{Account: "acct"}) != audit.Admin {
+		t.Fatalf("got %+v, %v", admin, err)
+	}
+	project := scope.Scope{Account: "acct", Org: "o", Project: "p"}
+	key, token, err := s.Create(t.Context(), admin, "ci", []audit.Grant{{Scope: project, Role: audit.Editor}}, now.Add(time.Hour))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if !strings.HasPrefix(token.Reveal(), "pat.acct."+key.ID+".") || strings.Contains(token.Reveal(), key.Hash) {
+		t.Fatal("the token has another form")
+	}
+	ci, err := s.Authenticate(t.Context(), token.Reveal())
+	if err != nil || ci.RoleAt(project) != audit.Editor || ci.RoleAt(scope.Scope{Account: "acct"}) != "" {
+		t.Fatalf("got %+v, %v", ci, err)
+	}
+	// A key cannot make one that is stronger than itself.
+	if _, _, err := s.Create(t.Context(), ci, "mine", []audit.Grant{{Scope: project, Role: audit.Admin}}, time.Time{}); !errors.Is(err, fault.Denied) {
+		t.Fatalf("got %v", err)
+	}
+
+	good := token.Reveal()
+	for name, bad := range map[string]string{
+		"nothing":             "",
+		"another secret":      good[:len(good)-1] + "A",
+		"another id":          strings.Replace(good, key.ID, "nobody", 1),
+		"another account":     strings.Replace(good, "acct", "other", 1),
+		"the hash itself":     "pat.acct." + key.ID + "." + key.Hash,
+		"five parts":          good + ".x",
+		"an empty secret":     "pat.acct." + key.ID + ".",
+		"no key, empty":       "pat.acct.nobody.",
+		"something very long": "pat." + strings.Repeat("a", 10_000) + ".b.c",
+	} {
+		if bad == good {
+			continue
+		}
+		if _, err := s.Authenticate(t.Context(), bad); !errors.Is(err, identity.ErrUnauthenticated) {
+			t.Errorf("%s: got %v", name, err)
+		}
+	}
+	now = now.Add(2 * time.Hour)
+	if _, err := s.Authenticate(t.Context(), good); !errors.Is(err, identity.ErrUnauthenticated) {
+		t.Errorf("an expired key still works: %v", err)
+	}
+	if err := s.Revoke(t.Context(), admin, admin.ID); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := s.Authenticate(t.Context(), adminToken.Reveal()); !errors.Is(err, identity.ErrUnauthenticated) {
+		t.Errorf("a revoked key still works: %v", err)
+	}
+}
+
+func TestCreateReportsAllProblems(t *testing.T) {
+	t.Parallel()
+	now := time.Now()
+	s := service(t, func() time.Time { return now })
+	_, _, err := s.Create(t.Context(), audit.System("acct", "test"), " ", nil, now.Add(-time.Hour))
+	problems, ok := errors.AsType[fault.Problems](err)
+	if !ok || len(problems) != 3 {
+		t.Fatalf("got %v", err)
+	}
+}
+
+func TestLimiter(t *testing.T) {
+	t.Parallel()
+	l := &identity.Limiter{Rate: 10, Burst: 2}
+	now := time.Now()
+	for i, want := range []bool{true, true, false} {
+		if ok, wait := l.Allow("k", now); ok != want || !ok && wait <= 0 {
+			t.Fatalf("call %d: %v after %v", i, ok, wait)
+		}
+	}
+	if ok, _ := l.Allow("other", now); !ok {
+		t.Fatal("one key's calls count against another")
+	}
+	if ok, _ := l.Allow("k", now.Add(100*time.Millisecond)); !ok {
+		t.Fatal("the limit does not refill")
+	}
+	if ok, _ := (&identity.Limiter{Rate: -1}).Allow("k", now); !ok {
+		t.Fatal("no limit limits")
+	}
+}
