@@ -81,6 +81,9 @@ func (s *Sessions) validate(ctx context.Context, check connector.Check, evidence
 		err = errNoIdentity
 	}
 	if err != nil {
+		if other := home(ctx, cfg, check.Access, err); other != "" {
+			partition = other
+		}
 		return failed(connector.StepIdentity, connector.ReasonNone, partition, err)
 	}
 	evidence.Identity = &connector.Identity{ARN: aws.ToString(who.Arn), Account: aws.ToString(who.Account), UserID: aws.ToString(who.UserId)}

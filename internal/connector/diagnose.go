@@ -307,11 +307,8 @@ func noCredentials(f Failure, r Result) Diagnosis {
 		d.Remedy = []string{`Let EC2 in by the role's trust policy: {"Effect": "Allow", "Principal": {"Service": "ec2.amazonaws.com"}, "Action": "sts:AssumeRole"}`}
 		return d
 	}
-	for _, s := range f.Sources {
-		if s.Answer != "" && !strings.HasPrefix(s.Answer, "not set") {
-			d.Cause += fmt.Sprintf(" The last source asked was %s: %s.", s.Name, s.Answer)
-			break
-		}
+	if n := len(f.Sources); n > 0 {
+		d.Cause += fmt.Sprintf(" The last source asked was %s: %s.", f.Sources[n-1].Name, strings.TrimSuffix(f.Sources[n-1].Answer, "."))
 	}
 	return d
 }

@@ -39,7 +39,7 @@ type Filter struct {
 	Search    string
 	IDs       []string
 	Names     []string
-	Keys      []string // org/project/id
+	Keys      []string // as Connector.Key gives them
 	Statuses  []Status
 	Tags      map[string]string
 	// Description is part of the description.
