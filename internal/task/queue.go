@@ -19,7 +19,7 @@ type store interface {
 	Task(ctx context.Context, id ID) (Task, error)
 	// QueuedTasks are the tasks of an account that wait for a delegate, or for the platform, oldest first, behind after.
 	QueuedTasks(ctx context.Context, account string, platform bool, after Task, limit int) ([]Task, error)
-	// LeaseTask leases a queued task, or one whose lease has ended, and counts its fence up.
+	// LeaseTask leases a queued task, or a retry-safe one whose lease has ended, before its deadline, and counts its fence up.
 	LeaseTask(ctx context.Context, id ID, by delegate.ID, now, until time.Time) (Task, error)
 	// RenewLeases prolongs the leases that a delegate holds; ids empty means all of them.
 	RenewLeases(ctx context.Context, by delegate.ID, ids []ID, until time.Time) error

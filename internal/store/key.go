@@ -1,0 +1,79 @@
+package store
+
+import (
+	"context"
+	"time"
+
+	"github.com/belay-dev/belay/internal/audit"
+	"github.com/belay-dev/belay/internal/fault"
+	"github.com/belay-dev/belay/internal/identity"
+	"github.com/belay-dev/belay/internal/scope"
+)
+
+const (
+	keyColumns = `account, id, name, hash, grants, created_by, created_at, expires_at, revoked_at`
+	noKey      = "API key %q does not exist"
+)
+
+// grant is an audit.Grant as a column holds it. Its account is that of the key's row unless it says otherwise.
+type grant struct {
+	Account string `json:"account"`
+	Org     string `json:"org,omitempty"`
+	Project string `json:"project,omitempty"`
+	Role    string `json:"role"`
+}
+
+func scanKey(row scanner) (k identity.Key, err error) {
+	var grants string
+	var created, expires, revoked int64
+	if err := row.Scan(&k.Account, &k.ID, &k.Name, &k.Hash, &grants, &k.CreatedBy, &created, &expires, &revoked); err != nil {
+		return k, err
+	}
+	k.CreatedAt, k.ExpiresAt, k.RevokedAt = moment(created), moment(expires), moment(revoked)
+	var kept []grant
+	if err := decoded(grants, &kept); err != nil {
+		return k, err
+	}
+	for _, g := range kept {
+		k.Grants = append(k.Grants, audit.Grant{Scope: scope.Scope{Account: g.Account, Org: g.Org, Project: g.Project}, Role: audit.Role(g.Role)})
+	}
+	return k, nil
+}
+
+// SaveKey adds an API key. It fails with Conflict when its id is taken: a key is never replaced.
+func (s *Store) SaveKey(ctx context.Context, k identity.Key) (err error) {
+	defer fault.Wrap(&err, "save API key %q", k.ID)
+	grants := make([]grant, 0, len(k.Grants))
+	for _, g := range k.Grants {
+		grants = append(grants, grant{g.Scope.Account, g.Scope.Org, g.Scope.Project, string(g.Role)})
+	}
+	return s.write(ctx, func(ctx context.Context, tx *session) error {
+		_, err := tx.exec(ctx, `INSERT INTO api_keys (`+keyColumns+`) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9)`,
+			k.Account, k.ID, k.Name, k.Hash, encoded(grants), k.CreatedBy, micros(k.CreatedAt), micros(k.ExpiresAt), micros(k.RevokedAt))
+		return taken(err, "an API key with the id %q exists already", k.ID)
+	})
+}
+
+// Key reads one, revoked ones too.
+func (s *Store) Key(ctx context.Context, account, id string) (_ identity.Key, err error) {
+	defer fault.Wrap(&err, "read API key %q", id)
+	k, err := scanKey(s.reads.row(ctx, `SELECT `+keyColumns+` FROM api_keys WHERE account = $1 AND id = $2`, account, id))
+	return k, found(err, noKey, id)
+}
+
+// Keys lists those of an account, newest first, revoked ones too.
+func (s *Store) Keys(ctx context.Context, account string) (_ []identity.Key, err error) {
+	defer fault.Wrap(&err, "list API keys")
+	return all(ctx, s.reads, scanKey, `SELECT `+keyColumns+` FROM api_keys WHERE account = $1 ORDER BY created_at DESC, id`, account)
+}
+
+// RevokeKey ends a key. One that was revoked before keeps its time.
+func (s *Store) RevokeKey(ctx context.Context, account, id string, at time.Time) (err error) {
+	defer fault.Wrap(&err, "revoke API key %q", id)
+	return s.write(ctx, func(ctx context.Context, tx *session) error {
+		n, err := tx.exec(ctx, `
+			UPDATE api_keys SET revoked_at = CASE WHEN revoked_at = 0 THEN $3 ELSE revoked_at END WHERE account = $1 AND id = $2`,
+			account, id, micros(at))
+		return changed(n, err, noKey, id)
+	})
+}
