@@ -19,12 +19,12 @@ import (
 )
 
 const (
-	leeway      = 60 * time.Second // by how much a delegate's clock may be off
-	recheck     = 10 * time.Second // how old the knowledge that a token is active may be
-	keysFresh   = 5 * time.Second  // how long an account's opened keys are kept
-	keysAtLeast = time.Second      // a proof that no key opens makes the keys be read again, but not more often
-	maxProof    = 4 << 10          // bytes of an Authorization header
-	maxPasses   = 1 << 16          // proofs that are remembered; 10,000 delegates have two each at most
+	leeway      = 60 * time.Second       // by how much a delegate's clock may be off
+	recheck     = 10 * time.Second       // how old the knowledge that a token is active may be
+	keysFresh   = 5 * time.Second        // how long an account's opened keys are kept
+	keysAtLeast = 100 * time.Millisecond // a proof that no key opens makes the keys be read again, but not more often
+	maxProof    = 4 << 10                // bytes of an Authorization header
+	maxPasses   = 1 << 16                // proofs that are remembered; 10,000 delegates have two each at most
 	shrinkEvery = 5 * time.Minute
 )
 

@@ -6,11 +6,12 @@ import (
 	"net"
 	"net/http"
 	"net/netip"
+	"slices"
 
 	"github.com/belay-dev/belay/internal/delegate"
 	"github.com/belay-dev/belay/internal/fault"
+	"github.com/belay-dev/belay/internal/org"
 	"github.com/belay-dev/belay/internal/protocol"
-	"github.com/belay-dev/belay/internal/scope"
 	"github.com/belay-dev/belay/internal/task"
 )
 
@@ -183,12 +184,12 @@ func (s *Server) capacity(r *http.Request, who caller) (any, error) {
 // proof of identity.
 func (s *Server) accountStatus(r *http.Request) (any, error) {
 	account := r.PathValue("account")
-	err := s.Accounts.Exists(r.Context(), scope.Scope{Account: account})
-	if kind := fault.KindOf(err); kind == fault.NotFound || kind == fault.Invalid {
-		return nil, unauthorized("account %q is not found", clean(account, 100))
-	}
+	all, err := s.Accounts.Accounts(r.Context())
 	if err != nil {
 		return nil, notNow(err, "the account cannot be looked up now")
+	}
+	if !slices.ContainsFunc(all, func(a org.Account) bool { return a.ID == account }) {
+		return nil, unauthorized("account %q is not found", clean(account, 100))
 	}
 	return map[string]string{"resource": "ACTIVE"}, nil
 }

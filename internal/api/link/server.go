@@ -40,8 +40,8 @@ import (
 
 	"github.com/belay-dev/belay/internal/delegate"
 	"github.com/belay-dev/belay/internal/fault"
+	"github.com/belay-dev/belay/internal/org"
 	"github.com/belay-dev/belay/internal/protocol"
-	"github.com/belay-dev/belay/internal/scope"
 	"github.com/belay-dev/belay/internal/task"
 )
 
@@ -74,8 +74,7 @@ type queue interface {
 }
 
 type accounts interface {
-	// Exists fails with NotFound when there is no such scope.
-	Exists(ctx context.Context, at scope.Scope) error
+	Accounts(ctx context.Context) ([]org.Account, error)
 }
 
 type bell interface {
