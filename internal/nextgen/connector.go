@@ -25,7 +25,7 @@ const (
 	CredentialInherit = "InheritFromDelegate"
 	CredentialIRSA    = "Irsa"
 	CredentialOIDC    = "OidcAuthentication"
-	CredentialBroker  = "CredentialBroker" // refused, see Domain
+	CredentialBroker  = "CredentialBroker" //nolint:gosec // the name of a type; it is refused, see Domain
 )
 
 // Types of backoff strategies.

@@ -17,11 +17,11 @@ import (
 
 const account = "acct"
 
-func read(t testing.TB, text string) nextgen.Connector {
-	t.Helper()
+func read(tb testing.TB, text string) nextgen.Connector {
+	tb.Helper()
 	var b nextgen.ConnectorEnvelope
 	if err := json.Unmarshal([]byte(text), &b); err != nil {
-		t.Fatalf("%s: %v", text, err)
+		tb.Fatalf("%s: %v", text, err)
 	}
 	return b.Connector
 }

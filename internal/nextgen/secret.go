@@ -11,7 +11,7 @@ import (
 )
 
 // TypeSecretText is the type of a text secret, the only one that Belay has.
-const TypeSecretText = "SecretText" //nolint:gosec // the name of a type
+const TypeSecretText = "SecretText"
 
 // SecretEnvelope is a secret as it is sent.
 type SecretEnvelope struct {
