@@ -123,7 +123,7 @@ var commands = map[string][]string{
 	"api-key":   {"list", "create", "revoke"},
 	"flag":      {"list", "set"},
 	"audit":     {"list"},
-	"account":   {"list", "create"},
+	"account":   {"list", "create", "admin-key"},
 }
 
 func TestCommandsExist(t *testing.T) {
