@@ -1,0 +1,221 @@
+package cli
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"strings"
+	"time"
+
+	"github.com/alecthomas/kong"
+	completion "github.com/jotaen/kong-completion"
+
+	"github.com/belay-dev/belay/internal/fault"
+)
+
+// The exit codes.
+const (
+	Done      = 0   // it was done
+	Failed    = 1   // it was not
+	Misused   = 2   // the command or its input is wrong; nothing was done
+	Different = 3   // a finding: a connection fails, or a dry run found changes
+	Refused   = 4   // the manager refuses the key, or the key's role is too weak
+	TimedOut  = 124 // no answer within --timeout
+)
+
+// Streams are where a command reads and writes.
+type Streams struct {
+	In       io.Reader
+	Out, Err io.Writer
+	// Version is the version of the program.
+	Version string
+}
+
+// Main runs a command and gives its exit code. args are without the name of the program.
+func Main(ctx context.Context, args []string, io Streams) int {
+	if len(args) > 0 && args[0] == "version" && os.Getenv("COMP_LINE") == "" {
+		if code, done := versionAtOnce(args[1:], io); done {
+			return code
+		}
+	}
+	var root commands
+	code := -1
+	type exited struct{}
+	parser, err := kong.New(&root,
+		kong.Name("belay"),
+		kong.Description("Belay keeps the connections between your delivery tools and AWS: connectors, their secrets, the delegates that use them, and the reason when one breaks."),
+		kong.Writers(io.Out, io.Err),
+		kong.DefaultEnvars("BELAY"),
+		kong.ConfigureHelp(kong.HelpOptions{Compact: true, NoExpandSubcommands: true}),
+		kong.Vars{"version": io.Version},
+		kong.Exit(func(int) { panic(exited{}) }),
+	)
+	if err != nil {
+		return report(io, fmt.Errorf("the command line is broken: %w", err))
+	}
+	run := func() (err error) {
+		defer func() {
+			if r := recover(); r != nil {
+				if _, ok := r.(exited); !ok {
+					panic(r)
+				}
+				code = Done // help was printed, or a completion
+			}
+		}()
+		completion.Register(parser)
+		k, err := parser.Parse(args)
+		if err != nil {
+			return misuse(err)
+		}
+		a := &app{Streams: io, options: root.options}
+		if err := a.scoped(); err != nil {
+			return err
+		}
+		ctx, cancel := a.deadline(ctx, k)
+		defer cancel()
+		k.Bind(a)
+		k.BindTo(ctx, (*context.Context)(nil))
+		return k.Run()
+	}
+	err = run()
+	if code >= 0 {
+		return code
+	}
+	return report(io, err)
+}
+
+// options are the flags that every command has.
+type options struct {
+	Endpoint string        `help:"Address of the manager." placeholder:"URL" group:"Manager"`
+	APIKey   string        `help:"API key." name:"api-key" placeholder:"KEY" group:"Manager"`
+	Account  string        `help:"Account; the API key's own by default." placeholder:"ID" group:"Manager"`
+	Config   string        `help:"File with profiles; $XDG_CONFIG_HOME/belay/config.yaml by default." type:"path" placeholder:"FILE" group:"Manager"`
+	Profile  string        `help:"Profile in that file; its current one by default." placeholder:"NAME" group:"Manager"`
+	CACert   string        `help:"File with the certificate of the authority that signed the manager's." name:"ca-cert" type:"path" placeholder:"FILE" group:"Manager"`
+	Timeout  time.Duration `help:"How long to wait for an answer." default:"90s" group:"Manager"`
+
+	Org     string `help:"Organization; none means the account." placeholder:"ID" group:"Scope"`
+	Project string `help:"Project of that organization." placeholder:"ID" group:"Scope"`
+
+	Output string `short:"o" help:"How to print: table, json or yaml." enum:"table,json,yaml" default:"table" group:"Output"`
+	Debug  bool   `help:"Say on standard error what is done." group:"Output"`
+}
+
+// commands is the command line.
+type commands struct {
+	options
+
+	Up        upCmd        `cmd:"" help:"Run a manager and a delegate on this machine."`
+	Manager   managerCmd   `cmd:"" help:"Run a manager."`
+	Delegate  delegateCmd  `cmd:"" help:"Run a delegate, see who is there, keep delegate tokens."`
+	Apply     applyCmd     `cmd:"" help:"Make entities as files describe them."`
+	Connector connectorCmd `cmd:"" help:"Keep and test connectors."`
+	Secret    secretCmd    `cmd:"" help:"Keep secrets."`
+	Org       orgCmd       `cmd:"" help:"Keep organizations."`
+	Project   projectCmd   `cmd:"" help:"Keep projects."`
+	APIKey    keyCmd       `cmd:"" name:"api-key" help:"Keep API keys."`
+	Flag      flagCmd      `cmd:"" help:"See and set feature flags."`
+	Audit     auditCmd     `cmd:"" help:"See who did what."`
+	Account   accountCmd   `cmd:"" help:"Keep the accounts of a manager, on its own machine."`
+	Whoami    whoamiCmd    `cmd:"" help:"Say whose API key is in use and what it may do."`
+	Version   versionCmd   `cmd:"" help:"Print the version."`
+
+	Completion completionCmd `cmd:"" help:"Print what makes a shell complete belay's commands."`
+}
+
+// app is what commands work with.
+type app struct {
+	Streams
+	options
+	found *client // the manager, once it was looked for
+}
+
+// deadline bounds commands that ask a manager. Those that run until they are stopped have none.
+func (a *app) deadline(ctx context.Context, k *kong.Context) (context.Context, context.CancelFunc) {
+	switch k.Command() {
+	case "up", "manager", "delegate run":
+		return context.WithCancel(ctx)
+	}
+	return context.WithTimeoutCause(ctx, a.Timeout, fmt.Errorf("%w within %s", errNoAnswer, a.Timeout))
+}
+
+var errNoAnswer = errors.New("the manager gave no answer") //nolint:gochecknoglobals // a sentinel
+
+// exit is an error that has been told already, and the code to end with.
+type exit struct{ code int }
+
+func (e exit) Error() string { return fmt.Sprintf("exit %d", e.code) }
+
+// misused is an error about the command line or its input.
+type misused struct{ cause error }
+
+func (m misused) Error() string { return m.cause.Error() }
+func (m misused) Unwrap() error { return m.cause }
+
+func misuse(err error) error { return misused{err} }
+
+func misusef(format string, args ...any) error { return misused{fmt.Errorf(format, args...)} }
+
+// report prints an error as a sentence and gives the code to end with.
+func report(io Streams, err error) int {
+	if err == nil {
+		return Done
+	}
+	var e exit
+	if errors.As(err, &e) {
+		return e.code
+	}
+	text := sentence(err)
+	_, _ = fmt.Fprintln(io.Err, "belay: "+printable(text))
+	var parse *kong.ParseError
+	if errors.As(err, &parse) && parse.Context != nil {
+		_, _ = fmt.Fprintf(io.Err, "`%s --help` shows what there is.\n", strings.TrimSpace("belay "+path(parse.Context)))
+	}
+	return codeOf(err)
+}
+
+// path is the command that was found before the mistake, without what it takes.
+func path(k *kong.Context) string {
+	var words []string
+	for _, p := range k.Path {
+		if p.Command != nil {
+			words = append(words, p.Command.Name)
+		}
+	}
+	return strings.Join(words, " ")
+}
+
+// sentence is what of an error is shown.
+func sentence(err error) string {
+	var r *refusal
+	var f *fault.Error
+	switch {
+	case errors.As(err, &r):
+		return r.Error()
+	case errors.Is(err, errNoAnswer):
+		return err.Error()
+	case errors.As(err, &f):
+		return f.Message
+	}
+	return err.Error()
+}
+
+func codeOf(err error) int {
+	var m misused
+	var r *refusal
+	switch {
+	case errors.Is(err, errNoAnswer), errors.Is(err, context.DeadlineExceeded):
+		return TimedOut
+	case errors.As(err, &m):
+		return Misused
+	case errors.As(err, &r):
+		return r.code()
+	case fault.KindOf(err) == fault.Invalid:
+		return Misused
+	case fault.KindOf(err) == fault.Denied:
+		return Refused
+	}
+	return Failed
+}

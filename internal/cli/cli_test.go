@@ -1,0 +1,260 @@
+package cli_test
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"fmt"
+	"log/slog"
+	"net"
+	"net/url"
+	"os"
+	"os/signal"
+	"path/filepath"
+	"regexp"
+	"strings"
+	"sync"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/rogpeppe/go-internal/testscript"
+
+	"github.com/belay-dev/belay/internal/agent"
+	"github.com/belay-dev/belay/internal/awsops"
+	"github.com/belay-dev/belay/internal/belaytest"
+	"github.com/belay-dev/belay/internal/cli"
+	"github.com/belay-dev/belay/internal/manager"
+	"github.com/belay-dev/belay/internal/protocol"
+)
+
+func TestMain(m *testing.M) {
+	testscript.Main(m, map[string]func(){"belay": func() {
+		ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+		defer stop()
+		os.Exit(cli.Main(ctx, os.Args[1:], cli.Streams{In: os.Stdin, Out: os.Stdout, Err: os.Stderr, Version: "0.0.0-test"}))
+	}})
+}
+
+// canary is the value of the secrets in the scripts. No output may hold it.
+const canary = "canary-4f1d"
+
+// TestScripts runs the real program, each script against a real manager of its own. A script whose name begins with
+// aws- also gets a delegate, and moto in the place of AWS. What the program prints is searched for the canary by the
+// command `clean`.
+func TestScripts(t *testing.T) {
+	t.Parallel()
+	testscript.Run(t, testscript.Params{
+		Dir:                 "testdata/script",
+		RequireUniqueNames:  true,
+		RequireExplicitExec: true,
+		Setup: func(env *testscript.Env) error {
+			home := filepath.Join(env.WorkDir, ".home")
+			env.Setenv("HOME", home)
+			env.Setenv("XDG_CONFIG_HOME", filepath.Join(home, "config"))
+			env.Setenv("XDG_DATA_HOME", filepath.Join(home, "data"))
+			env.Setenv("CANARY", canary)
+			examples, err := filepath.Abs("../../examples")
+			if err != nil {
+				return err
+			}
+			env.Setenv("EXAMPLES", examples)
+			t, ok := env.T().(testing.TB)
+			if !ok {
+				return fmt.Errorf("%T is no testing.TB", env.T())
+			}
+			name := filepath.Base(t.Name())
+			if strings.HasPrefix(name, "alone-") {
+				return nil
+			}
+			s := serve(t, env)
+			if strings.HasPrefix(name, "aws-") {
+				delegate(t, env, s)
+			}
+			return nil
+		},
+		Cmds: map[string]func(*testscript.TestScript, bool, []string){
+			"code":  code,
+			"json":  validJSON,
+			"clean": clean,
+			"env-file": func(ts *testscript.TestScript, _ bool, args []string) {
+				ts.Setenv(args[0], strings.TrimSpace(ts.ReadFile(args[1])))
+			},
+		},
+	})
+}
+
+// serve runs a manager until the script ends.
+func serve(t testing.TB, env *testscript.Env) manager.Started {
+	t.Helper()
+	m, err := manager.New(context.Background(), manager.Config{
+		Data: filepath.Join(env.WorkDir, ".manager"), Listen: "127.0.0.1:0", Version: "0.0.0-test", TestEvery: -1, Log: quiet(t),
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	until(t, env, m.Run, m.Close)
+	s := m.Started()
+	env.Setenv("BELAY_ENDPOINT", s.URL)
+	env.Setenv("BELAY_API_KEY", s.AdminKey.Reveal())
+	env.Setenv("ACCOUNT", s.Account)
+	env.Setenv("TOKEN", s.DelegateToken.Reveal())
+	return s
+}
+
+// delegate runs a delegate whose AWS is moto.
+func delegate(t testing.TB, env *testscript.Env, s manager.Started) {
+	t.Helper()
+	moto := belaytest.SharedMoto(t)
+	at, err := url.Parse(s.URL)
+	if err != nil {
+		t.Fatal(err)
+	}
+	token := filepath.Join(env.WorkDir, ".token")
+	if err := os.WriteFile(token, []byte("a.b.c"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	vars := map[string]string{
+		"AWS_ENDPOINT_URL": moto.URL, "AWS_ACCESS_KEY_ID": "AKIAEXAMPLE000000000", "AWS_SECRET_ACCESS_KEY": "x",
+		"AWS_ROLE_ARN": "arn:aws:iam::123456789012:role/delegate", "AWS_WEB_IDENTITY_TOKEN_FILE": token,
+	}
+	a := &agent.Agent{
+		Config: agent.Config{Account: s.Account, Token: s.DelegateToken, Manager: at, Name: "local", Tags: []string{"local"}, HostName: "host", Drain: -1},
+		Log:    quiet(t),
+		Runners: map[string]agent.Runner{
+			protocol.TypePing:        agent.PingRunner{HostName: "host"},
+			protocol.TypeAWSValidate: agent.AWSRunner{Validator: &awsops.Sessions{Env: func(name string) string { return vars[name] }}},
+		},
+	}
+	until(t, env, a.Run, func() error { return nil })
+}
+
+// until runs a loop until the script ends, and waits for it.
+func until(t testing.TB, env *testscript.Env, run func(context.Context) error, closer func() error) {
+	t.Helper()
+	ctx, cancel := context.WithCancel(context.Background())
+	var loop sync.WaitGroup
+	loop.Go(func() {
+		if err := run(ctx); err != nil {
+			t.Errorf("it ended: %v", err)
+		}
+	})
+	env.Defer(func() {
+		cancel()
+		loop.Wait()
+		if err := closer(); err != nil {
+			t.Errorf("close: %v", err)
+		}
+	})
+}
+
+func quiet(t testing.TB) *slog.Logger {
+	t.Helper()
+	return slog.New(slog.NewTextHandler(t.Output(), &slog.HandlerOptions{Level: slog.LevelWarn}))
+}
+
+// code runs a command and checks its exit code: code 3 belay connector test x.
+func code(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) < 2 {
+		ts.Fatalf("usage: code N command…")
+	}
+	err := ts.Exec(args[1], args[2:]...)
+	got := 0
+	if err != nil {
+		var n int
+		if _, scanErr := fmt.Sscanf(err.Error(), "exit status %d", &n); scanErr != nil {
+			ts.Fatalf("%v", err)
+		}
+		got = n
+	}
+	if fmt.Sprint(got) != args[0] {
+		ts.Fatalf("exit code %d, want %s", got, args[0])
+	}
+}
+
+// validJSON checks that the last command wrote one JSON value on standard output and nothing else. With arguments it
+// also checks what lies at a path: json .0.connector.identifier prod.
+func validJSON(ts *testscript.TestScript, neg bool, args []string) {
+	decoder := json.NewDecoder(strings.NewReader(ts.ReadFile("stdout")))
+	decoder.UseNumber()
+	var value any
+	if err := decoder.Decode(&value); err != nil {
+		ts.Fatalf("standard output is not JSON: %v", err)
+	}
+	if decoder.More() {
+		ts.Fatalf("standard output holds more than one JSON value")
+	}
+	if len(args) != 2 {
+		return
+	}
+	for step := range strings.SplitSeq(strings.TrimPrefix(args[0], "."), ".") {
+		switch v := value.(type) {
+		case map[string]any:
+			value = v[step]
+		case []any:
+			var i int
+			if step == "length" {
+				value = len(v)
+			} else if _, err := fmt.Sscan(step, &i); err != nil || i >= len(v) {
+				ts.Fatalf("there is no element %s among %d", step, len(v))
+			} else {
+				value = v[i]
+			}
+		default:
+			ts.Fatalf("there is no %s in %v", step, value)
+		}
+	}
+	if got := fmt.Sprint(value); (got == args[1]) == neg {
+		ts.Fatalf("%s is %s", args[0], got)
+	}
+}
+
+// clean fails when the last command printed the canary, or colour.
+func clean(ts *testscript.TestScript, _ bool, _ []string) {
+	for _, stream := range []string{"stdout", "stderr"} {
+		text := ts.ReadFile(stream)
+		if strings.Contains(text, canary) {
+			ts.Fatalf("%s holds the secret", stream)
+		}
+		if strings.Contains(text, "\x1b[") {
+			ts.Fatalf("%s is coloured, and is no terminal", stream)
+		}
+	}
+}
+
+// TestVersionIsTheSameBothWays keeps the short way for `belay version` in step with the long one.
+func TestVersionIsTheSameBothWays(t *testing.T) {
+	t.Parallel()
+	run := func(args ...string) string {
+		var out, errs bytes.Buffer
+		if code := cli.Main(t.Context(), args, cli.Streams{In: strings.NewReader(""), Out: &out, Err: &errs, Version: "1.2.3"}); code != 0 {
+			t.Fatalf("%v: exit code %d: %s", args, code, &errs)
+		}
+		return out.String()
+	}
+	for long, short := range map[string][]string{"table": {"version"}, "json": {"version", "--json"}} {
+		if a, b := run("-o", long, "version"), run(short...); a != b || !strings.Contains(a, "1.2.3") {
+			t.Errorf("%q\n%q", a, b)
+		}
+	}
+	if text := run("version", "-o", "yaml"); !regexp.MustCompile(`(?m)^version: 1\.2\.3$`).MatchString(text) {
+		t.Error(text)
+	}
+}
+
+// TestNoAnswer: a manager that does not answer is not waited for longer than --timeout, and the code says so.
+func TestNoAnswer(t *testing.T) {
+	t.Parallel()
+	silence, err := new(net.ListenConfig).Listen(t.Context(), "tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer silence.Close()
+	var out, errs bytes.Buffer
+	began := time.Now()
+	code := cli.Main(t.Context(), []string{"whoami", "--endpoint", "http://" + silence.Addr().String(), "--api-key", "pat.a.b.c", "--timeout", "100ms"},
+		cli.Streams{In: strings.NewReader(""), Out: &out, Err: &errs})
+	if code != cli.TimedOut || !strings.Contains(errs.String(), "no answer within 100ms") || out.Len() > 0 {
+		t.Errorf("code %d after %s: %s", code, time.Since(began), &errs)
+	}
+}

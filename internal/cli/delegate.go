@@ -1,0 +1,293 @@
+package cli
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"net/http"
+	"net/url"
+	"strings"
+	"time"
+
+	"github.com/belay-dev/belay/internal/nextgen"
+)
+
+type delegateCmd struct {
+	Run    delegateRun    `cmd:"" help:"Run a delegate, as its environment says."`
+	List   delegateList   `cmd:"" help:"List delegates."`
+	Ping   delegatePing   `cmd:"" help:"Send a task to a delegate and wait for its answer."`
+	Choose delegateChoose `cmd:"" help:"Say which delegate would take work with these selectors, and why the others would not. Exit code 3 when none would."`
+	Token  tokenCmd       `cmd:"" help:"Keep delegate tokens."`
+}
+
+type delegateList struct{}
+
+type delegateBody struct {
+	ID        string    `json:"id"`
+	Name      string    `json:"name"`
+	HostName  string    `json:"hostName"`
+	Tags      []string  `json:"tags"`
+	Version   string    `json:"version"`
+	Org       string    `json:"org"`
+	Project   string    `json:"project"`
+	Connected bool      `json:"connected"`
+	LastSeen  time.Time `json:"lastSeen"`
+	Draining  bool      `json:"draining"`
+	Busy      string    `json:"busy"`
+}
+
+func (d delegateBody) word() cell {
+	switch {
+	case !d.Connected:
+		return cell{"Silent", breaks}
+	case d.Draining:
+		return cell{"Draining", warns}
+	case d.Busy != "":
+		return cell{"At its limit", warns}
+	}
+	return cell{"Live", holds}
+}
+
+// Run lists delegates.
+func (*delegateList) Run(ctx context.Context, a *app) error {
+	c, err := a.client()
+	if err != nil {
+		return err
+	}
+	q := a.at()
+	raws, err := items[json.RawMessage](ctx, c, "/delegates", q, 0)
+	if err != nil {
+		return err
+	}
+	return a.print(raws, func() {
+		var trouble, rest [][]cell
+		for _, raw := range raws {
+			var d delegateBody
+			if json.Unmarshal(raw, &d) != nil {
+				continue
+			}
+			row := plain(d.Name)
+			row = append(row, d.word())
+			row = append(row, plain(ago(d.LastSeen), d.HostName, strings.Join(d.Tags, ", "), d.Version, scopeWord(d.Org, d.Project), d.Busy)...)
+			if d.word().paint == holds {
+				rest = append(rest, row)
+			} else {
+				trouble = append(trouble, row)
+			}
+		}
+		a.table("There is no delegate here. `belay delegate token create NAME` makes the token that one needs.",
+			[]string{"Name", "State", "Heard", "Host", "Tags", "Version", "Scope", "Reason"}, append(trouble, rest...))
+	})
+}
+
+type delegatePing struct {
+	Name string `arg:"" name:"delegate" help:"Name."`
+}
+
+// Run sends a task there and back.
+func (cmd *delegatePing) Run(ctx context.Context, a *app) error {
+	c, err := a.client()
+	if err != nil {
+		return err
+	}
+	q := a.at()
+	var pong struct {
+		Delegate    string  `json:"delegate"`
+		HostName    string  `json:"hostName"`
+		Version     string  `json:"version"`
+		RoundTripMS float64 `json:"roundTripMs"`
+	}
+	if err := c.v1(ctx, http.MethodPost, "/delegates/"+url.PathEscape(cmd.Name)+"/ping", q, nil, &pong); err != nil {
+		return err
+	}
+	return a.print(pong, func() {
+		a.line("%s on %s, version %s, answered in %s.", pong.Delegate, pong.HostName, pong.Version, fmt.Sprintf("%.4g ms", pong.RoundTripMS))
+	})
+}
+
+type delegateChoose struct {
+	Selector []string `help:"Tag that the delegate must have. May be given more than once." placeholder:"TAG"`
+}
+
+// Run explains the choice.
+func (cmd *delegateChoose) Run(ctx context.Context, a *app) error {
+	c, err := a.client()
+	if err != nil {
+		return err
+	}
+	q := a.at()
+	q["selector"] = cmd.Selector
+	var choice struct {
+		Sentence string   `json:"sentence"`
+		Eligible []string `json:"eligible"`
+		Opinions []struct {
+			Delegate string `json:"delegate"`
+			HostName string `json:"hostName"`
+			Verdict  string `json:"verdict"`
+			Reason   string `json:"reason"`
+		} `json:"opinions"`
+	}
+	if err := c.v1(ctx, http.MethodGet, "/delegates/choice", q, nil, &choice); err != nil {
+		return err
+	}
+	err = a.print(choice, func() {
+		if choice.Sentence != "" {
+			a.line("%s", choice.Sentence)
+		}
+		var rows [][]cell
+		for _, o := range choice.Opinions {
+			rows = append(rows, plain(o.Delegate, o.HostName, o.Verdict, o.Reason))
+		}
+		a.table("There is no delegate here.", []string{"Delegate", "Host", "Verdict", "Reason"}, rows)
+	})
+	if err == nil && len(choice.Eligible) == 0 {
+		return exit{Different}
+	}
+	return err
+}
+
+type tokenCmd struct {
+	List   tokenList   `cmd:"" help:"List delegate tokens, without their values."`
+	Create tokenCreate `cmd:"" help:"Make a delegate token."`
+	Show   tokenShow   `cmd:"" help:"Print the value of a delegate token. It is audited."`
+	Revoke tokenRevoke `cmd:"" help:"Revoke a delegate token; its delegates are cut off at once."`
+	Delete tokenDelete `cmd:"" help:"Delete a revoked delegate token."`
+}
+
+const tokenPath = "/delegate-token-ng" //nolint:gosec // a path
+
+// tokenBody is a token without its value, whatever the API answers.
+type tokenBody struct {
+	Name        string `json:"name"`
+	Status      string `json:"status"`
+	Owner       string `json:"ownerIdentifier,omitempty"`
+	CreatedAt   int64  `json:"createdAt"`
+	RevokeAfter int64  `json:"revokeAfter,omitempty"`
+}
+
+type tokenList struct{}
+
+// Run lists delegate tokens.
+func (*tokenList) Run(ctx context.Context, a *app) error {
+	c, err := a.client()
+	if err != nil {
+		return err
+	}
+	q := a.at()
+	all := []tokenBody{}
+	if err := c.ng(ctx, http.MethodGet, tokenPath, q, nil, &all); err != nil {
+		return err
+	}
+	return a.print(all, func() {
+		var rows [][]cell
+		for _, t := range all {
+			state := cell{"Active", holds}
+			if t.Status != "ACTIVE" {
+				state = cell{"Revoked", faint}
+			}
+			ends := "never"
+			if t.RevokeAfter > 0 {
+				ends = ago(milliseconds(t.RevokeAfter))
+			}
+			rows = append(rows, append(append(plain(t.Name), state), plain(ago(milliseconds(t.CreatedAt)), ends)...))
+		}
+		a.table("There is no delegate token here. `belay delegate token create NAME` makes one.", []string{"Name", "State", "Made", "Ends"}, rows)
+	})
+}
+
+// token changes a token.
+func (a *app) token(ctx context.Context, method, name string, extra url.Values) (tokenBody, error) {
+	var t tokenBody
+	c, err := a.client()
+	if err != nil {
+		return t, err
+	}
+	q := a.at()
+	q.Set("tokenName", name)
+	for k, v := range extra {
+		q[k] = v
+	}
+	if method == http.MethodDelete {
+		return t, c.ng(ctx, method, tokenPath, q, nil, nil)
+	}
+	return t, c.ng(ctx, method, tokenPath, q, nil, &t)
+}
+
+type tokenCreate struct {
+	Name    string `arg:"" name:"token" help:"Name."`
+	Expires string `help:"When it ends, such as 90d or 2027-01-31. Never by default." placeholder:"WHEN"`
+}
+
+// Run makes a delegate token.
+func (cmd *tokenCreate) Run(ctx context.Context, a *app) error {
+	extra := url.Values{}
+	if cmd.Expires != "" {
+		at, err := moment(cmd.Expires, time.Now(), 1)
+		if err != nil {
+			return err
+		}
+		extra.Set("revokeAfter", fmt.Sprint(at.UnixMilli()))
+	}
+	t, err := a.token(ctx, http.MethodPost, cmd.Name, extra)
+	if err != nil {
+		return err
+	}
+	return a.print(t, func() {
+		at := strings.TrimSpace(cmd.Name + " " + strings.TrimSpace(flagWord("--org", a.Org)+" "+flagWord("--project", a.Project)))
+		a.note("Made delegate token %s. `belay delegate token show %s` prints its value.", cmd.Name, at)
+	})
+}
+
+func flagWord(flag, value string) string {
+	if value == "" {
+		return ""
+	}
+	return flag + " " + value
+}
+
+type tokenShow struct {
+	Name string `arg:"" name:"token" help:"Name."`
+}
+
+// Run prints the value of a token, for the one who installs a delegate.
+func (cmd *tokenShow) Run(ctx context.Context, a *app) error {
+	c, err := a.client()
+	if err != nil {
+		return err
+	}
+	q := a.at()
+	var t struct {
+		Name  string         `json:"name"`
+		Value nextgen.Hidden `json:"value"`
+	}
+	if err := c.v1(ctx, http.MethodGet, "/delegate-tokens/"+url.PathEscape(cmd.Name)+"/value", q, nil, &t); err != nil {
+		return err
+	}
+	return a.print(t, func() { a.line("%s", string(t.Value)) })
+}
+
+type tokenRevoke struct {
+	Name string `arg:"" name:"token" help:"Name."`
+}
+
+// Run revokes a delegate token.
+func (cmd *tokenRevoke) Run(ctx context.Context, a *app) error {
+	t, err := a.token(ctx, http.MethodPut, cmd.Name, nil)
+	if err != nil {
+		return err
+	}
+	return a.print(t, func() { a.note("Revoked delegate token %s. Its delegates are cut off.", cmd.Name) })
+}
+
+type tokenDelete struct {
+	Name string `arg:"" name:"token" help:"Name."`
+}
+
+// Run deletes a delegate token.
+func (cmd *tokenDelete) Run(ctx context.Context, a *app) error {
+	if _, err := a.token(ctx, http.MethodDelete, cmd.Name, nil); err != nil {
+		return err
+	}
+	a.note("Deleted delegate token %s.", cmd.Name)
+	return nil
+}
