@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"maps"
 	"net/http"
 	"net/url"
 	"strings"
@@ -21,9 +22,7 @@ const token = "00112233445566778899aabbccddeeff"
 
 func environ(changes map[string]string) func(string) string {
 	all := map[string]string{"ACCOUNT_ID": "acc", "DELEGATE_TOKEN": token, "MANAGER_HOST_AND_PORT": "https://belay.example.com", "DELEGATE_NAME": "d1"}
-	for name, value := range changes {
-		all[name] = value
-	}
+	maps.Copy(all, changes)
 	return func(name string) string { return all[name] }
 }
 

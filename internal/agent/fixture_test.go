@@ -6,6 +6,7 @@ import (
 	"encoding/hex"
 	"encoding/pem"
 	"log/slog"
+	"maps"
 	"net/http"
 	"net/http/httptest"
 	"os"
@@ -127,9 +128,7 @@ func (h *hub) environment(url, ca string, more map[string]string) func(string) s
 		"ACCOUNT_ID": h.account, "DELEGATE_TOKEN": h.token, "MANAGER_HOST_AND_PORT": url, "DELEGATE_NAME": "eks-test-new",
 		"DELEGATE_TYPE": "KUBERNETES", "DELEGATE_TAGS": "eu, prod", "BELAY_CA_FILE": ca, "BELAY_DELEGATE_HTTP_ADDR": "127.0.0.1:0",
 	}
-	for name, value := range more {
-		all[name] = value
-	}
+	maps.Copy(all, more)
 	return func(name string) string { return all[name] }
 }
 
