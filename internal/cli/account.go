@@ -53,7 +53,7 @@ type accountBody struct {
 	ID        string    `json:"id"`
 	Name      string    `json:"name"`
 	CreatedAt time.Time `json:"createdAt"`
-	AdminKey  string    `json:"adminKey,omitempty"` //nolint:gosec // shown once, which is what the command is for
+	AdminKey  string    `json:"adminKey,omitempty"` // shown once, which is what the command is for
 }
 
 type accountList struct {

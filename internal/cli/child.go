@@ -16,13 +16,11 @@ import (
 // child is a process that `belay up` keeps running. It is a group of its own, so that Ctrl-C at the terminal reaches
 // only `up`, which then ends it in order.
 type child struct {
-	name  string // as people read it: "The delegate"
-	log   string // file for all that it prints
-	grace time.Duration
+	name  string        // as people read it: "The delegate"
+	log   string        // file for all that it prints
+	grace time.Duration // between asking it to end and ending it; 0: it is not asked
 	// command is called before each start.
 	command func() (*exec.Cmd, error)
-	// ready is told of each start that held; nil: nobody waits.
-	ready func()
 }
 
 // The times of restarts.
@@ -53,7 +51,7 @@ func (c *child) keep(ctx context.Context, a *app) {
 		if err != nil {
 			why = "ended: " + err.Error()
 		}
-		a.note("%s %s. It starts again in %s. Its log: %s", c.name, why, wait, c.log)
+		a.note("%s %s. It starts again in %s. Its log: %s", c.name, why, span(wait), c.log)
 		select {
 		case <-ctx.Done():
 			return
@@ -83,23 +81,27 @@ func (c *child) once(ctx context.Context, a *app) (err error) {
 	if err := cmd.Start(); err != nil {
 		return err
 	}
-	ended := make(chan error, 1)
-	go func() { ended <- cmd.Wait() }()
-	if c.ready != nil {
-		c.ready()
-	}
-	select {
-	case err := <-ended:
-		return err
-	case <-ctx.Done():
-	}
-	_ = syscall.Kill(-cmd.Process.Pid, syscall.SIGTERM) // it may have ended just now
+	var result error
+	ended := make(chan struct{})
+	go func() {
+		result = cmd.Wait()
+		close(ended)
+	}()
 	select {
 	case <-ended:
-	case <-time.After(c.grace):
-		_ = syscall.Kill(-cmd.Process.Pid, syscall.SIGKILL)
-		<-ended
+		return result
+	case <-ctx.Done():
 	}
+	if c.grace > 0 {
+		_ = syscall.Kill(-cmd.Process.Pid, syscall.SIGTERM) // it may have ended just now
+	}
+	select {
+	case <-ended: // how does not matter: it was told to
+		return nil
+	case <-time.After(c.grace):
+	}
+	_ = syscall.Kill(-cmd.Process.Pid, syscall.SIGKILL)
+	<-ended
 	return nil
 }
 

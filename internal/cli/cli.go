@@ -141,7 +141,7 @@ func (a *app) deadline(ctx context.Context, k *kong.Context) (context.Context, c
 	return context.WithTimeoutCause(ctx, a.Timeout, fmt.Errorf("%w within %s", errNoAnswer, a.Timeout))
 }
 
-var errNoAnswer = errors.New("the manager gave no answer") //nolint:gochecknoglobals // a sentinel
+var errNoAnswer = errors.New("the manager gave no answer")
 
 // exit is an error that has been told already, and the code to end with.
 type exit struct{ code int }
@@ -163,8 +163,7 @@ func report(io Streams, err error) int {
 	if err == nil {
 		return Done
 	}
-	var e exit
-	if errors.As(err, &e) {
+	if e, ok := errors.AsType[exit](err); ok {
 		return e.code
 	}
 	text := sentence(err)

@@ -1,6 +1,7 @@
 package cli_test
 
 import (
+	"bufio"
 	"bytes"
 	"context"
 	"encoding/json"
@@ -9,9 +10,12 @@ import (
 	"net"
 	"net/url"
 	"os"
+	"os/exec"
 	"os/signal"
 	"path/filepath"
 	"regexp"
+	"runtime"
+	"strconv"
 	"strings"
 	"sync"
 	"syscall"
@@ -64,7 +68,17 @@ func TestScripts(t *testing.T) {
 				return fmt.Errorf("%T is no testing.TB", env.T())
 			}
 			name := filepath.Base(t.Name())
-			if strings.HasPrefix(name, "alone-") {
+			switch {
+			case strings.HasPrefix(name, "up-"):
+				belaytest.SharedMoto(t) // which says whether there is one to start
+				tools, err := filepath.Abs("../../.tools/venv/bin")
+				if err != nil {
+					return err
+				}
+				env.Setenv("PATH", env.Getenv("PATH")+string(filepath.ListSeparator)+tools)
+				env.Setenv("AWS_EC2_METADATA_DISABLED", "true")
+				return nil
+			case strings.HasPrefix(name, "alone-"):
 				return nil
 			}
 			s := serve(t, env)
@@ -77,6 +91,7 @@ func TestScripts(t *testing.T) {
 			"code":  code,
 			"json":  validJSON,
 			"clean": clean,
+			"until": until,
 			"env-file": func(ts *testscript.TestScript, _ bool, args []string) {
 				ts.Setenv(args[0], strings.TrimSpace(ts.ReadFile(args[1])))
 			},
@@ -85,15 +100,15 @@ func TestScripts(t *testing.T) {
 }
 
 // serve runs a manager until the script ends.
-func serve(t testing.TB, env *testscript.Env) manager.Started {
-	t.Helper()
+func serve(tb testing.TB, env *testscript.Env) manager.Started {
+	tb.Helper()
 	m, err := manager.New(context.Background(), manager.Config{
-		Data: filepath.Join(env.WorkDir, ".manager"), Listen: "127.0.0.1:0", Version: "0.0.0-test", TestEvery: -1, Log: quiet(t),
+		Data: filepath.Join(env.WorkDir, ".manager"), Listen: "127.0.0.1:0", Version: "0.0.0-test", TestEvery: -1, Log: quiet(tb),
 	})
 	if err != nil {
-		t.Fatal(err)
+		tb.Fatal(err)
 	}
-	until(t, env, m.Run, m.Close)
+	during(tb, env, m.Run, m.Close)
 	s := m.Started()
 	env.Setenv("BELAY_ENDPOINT", s.URL)
 	env.Setenv("BELAY_API_KEY", s.AdminKey.Reveal())
@@ -103,16 +118,16 @@ func serve(t testing.TB, env *testscript.Env) manager.Started {
 }
 
 // delegate runs a delegate whose AWS is moto.
-func delegate(t testing.TB, env *testscript.Env, s manager.Started) {
-	t.Helper()
-	moto := belaytest.SharedMoto(t)
+func delegate(tb testing.TB, env *testscript.Env, s manager.Started) {
+	tb.Helper()
+	moto := belaytest.SharedMoto(tb)
 	at, err := url.Parse(s.URL)
 	if err != nil {
-		t.Fatal(err)
+		tb.Fatal(err)
 	}
 	token := filepath.Join(env.WorkDir, ".token")
 	if err := os.WriteFile(token, []byte("a.b.c"), 0o600); err != nil {
-		t.Fatal(err)
+		tb.Fatal(err)
 	}
 	vars := map[string]string{
 		"AWS_ENDPOINT_URL": moto.URL, "AWS_ACCESS_KEY_ID": "AKIAEXAMPLE000000000", "AWS_SECRET_ACCESS_KEY": "x",
@@ -120,37 +135,37 @@ func delegate(t testing.TB, env *testscript.Env, s manager.Started) {
 	}
 	a := &agent.Agent{
 		Config: agent.Config{Account: s.Account, Token: s.DelegateToken, Manager: at, Name: "local", Tags: []string{"local"}, HostName: "host", Drain: -1},
-		Log:    quiet(t),
+		Log:    quiet(tb),
 		Runners: map[string]agent.Runner{
 			protocol.TypePing:        agent.PingRunner{HostName: "host"},
 			protocol.TypeAWSValidate: agent.AWSRunner{Validator: &awsops.Sessions{Env: func(name string) string { return vars[name] }}},
 		},
 	}
-	until(t, env, a.Run, func() error { return nil })
+	during(tb, env, a.Run, func() error { return nil })
 }
 
-// until runs a loop until the script ends, and waits for it.
-func until(t testing.TB, env *testscript.Env, run func(context.Context) error, closer func() error) {
-	t.Helper()
+// during runs a loop until the script ends, and waits for it.
+func during(tb testing.TB, env *testscript.Env, run func(context.Context) error, closer func() error) {
+	tb.Helper()
 	ctx, cancel := context.WithCancel(context.Background())
 	var loop sync.WaitGroup
 	loop.Go(func() {
 		if err := run(ctx); err != nil {
-			t.Errorf("it ended: %v", err)
+			tb.Errorf("it ended: %v", err)
 		}
 	})
 	env.Defer(func() {
 		cancel()
 		loop.Wait()
 		if err := closer(); err != nil {
-			t.Errorf("close: %v", err)
+			tb.Errorf("close: %v", err)
 		}
 	})
 }
 
-func quiet(t testing.TB) *slog.Logger {
-	t.Helper()
-	return slog.New(slog.NewTextHandler(t.Output(), &slog.HandlerOptions{Level: slog.LevelWarn}))
+func quiet(tb testing.TB) *slog.Logger {
+	tb.Helper()
+	return slog.New(slog.NewTextHandler(tb.Output(), &slog.HandlerOptions{Level: slog.LevelWarn}))
 }
 
 // code runs a command and checks its exit code: code 3 belay connector test x.
@@ -167,8 +182,30 @@ func code(ts *testscript.TestScript, neg bool, args []string) {
 		}
 		got = n
 	}
-	if fmt.Sprint(got) != args[0] {
+	if strconv.Itoa(got) != args[0] {
 		ts.Fatalf("exit code %d, want %s", got, args[0])
+	}
+}
+
+// until runs a command again and again until its output fits: until '^local +Live' belay delegate list.
+func until(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) < 2 {
+		ts.Fatalf("usage: until EXPRESSION command…")
+	}
+	fits := regexp.MustCompile("(?m)" + args[0])
+	tick := time.NewTicker(100 * time.Millisecond)
+	defer tick.Stop()
+	deadline := time.After(60 * time.Second)
+	for {
+		err := ts.Exec(args[1], args[2:]...)
+		if err == nil && fits.MatchString(ts.ReadFile("stdout")) {
+			return
+		}
+		select {
+		case <-tick.C:
+		case <-deadline:
+			ts.Fatalf("it never printed that: %v", err)
+		}
 	}
 }
 
@@ -249,7 +286,11 @@ func TestNoAnswer(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer silence.Close()
+	t.Cleanup(func() {
+		if err := silence.Close(); err != nil {
+			t.Error(err)
+		}
+	})
 	var out, errs bytes.Buffer
 	began := time.Now()
 	code := cli.Main(t.Context(), []string{"whoami", "--endpoint", "http://" + silence.Addr().String(), "--api-key", "pat.a.b.c", "--timeout", "100ms"},
@@ -257,4 +298,61 @@ func TestNoAnswer(t *testing.T) {
 	if code != cli.TimedOut || !strings.Contains(errs.String(), "no answer within 100ms") || out.Len() > 0 {
 		t.Errorf("code %d after %s: %s", code, time.Since(began), &errs)
 	}
+}
+
+// TestUpKilled: nothing that `belay up` started outlives it, not even when it is killed.
+func TestUpKilled(t *testing.T) {
+	t.Parallel()
+	if runtime.GOOS != "linux" {
+		t.Skip("only Linux can end a child whose parent was killed")
+	}
+	home := t.TempDir()
+	up := exec.Command("belay", "up", "--listen", "127.0.0.1:0", "--data", filepath.Join(home, "data"), "--stand-in", "never")
+	up.Env = []string{"PATH=" + os.Getenv("PATH"), "HOME=" + home}
+	out, err := up.StdoutPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := up.Start(); err != nil {
+		t.Fatal(err)
+	}
+	lines := bufio.NewScanner(out)
+	for lines.Scan() && !strings.HasPrefix(lines.Text(), "Ready.") {
+	}
+	// The delegate is started in its own time.
+	var child string
+	for deadline := time.Now().Add(30 * time.Second); child == "" && time.Now().Before(deadline); runtime.Gosched() {
+		child = childOf(t, up.Process.Pid)
+	}
+	if child == "" {
+		t.Fatal("no delegate was started")
+	}
+	if err := up.Process.Kill(); err != nil {
+		t.Fatal(err)
+	}
+	_ = up.Wait() // it was killed
+	for deadline := time.Now().Add(10 * time.Second); ; runtime.Gosched() {
+		state, err := os.ReadFile("/proc/" + child + "/stat")
+		if err != nil || bytes.Contains(state, []byte(") Z ")) {
+			return
+		}
+		if time.Now().After(deadline) {
+			t.Fatalf("process %s lives on", child)
+		}
+	}
+}
+
+// childOf is a child of a process, "" while there is none.
+func childOf(t *testing.T, pid int) string {
+	t.Helper()
+	files, err := filepath.Glob(fmt.Sprintf("/proc/%d/task/*/children", pid))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, f := range files {
+		if text, err := os.ReadFile(f); err == nil && len(bytes.Fields(text)) > 0 { // a thread may have ended
+			return string(bytes.Fields(text)[0])
+		}
+	}
+	return ""
 }

@@ -13,6 +13,7 @@ import (
 	"net/http"
 	"net/url"
 	"os"
+	"strconv"
 	"strings"
 	"syscall"
 
@@ -47,8 +48,8 @@ type problem struct {
 
 func (r *refusal) Error() string {
 	var b strings.Builder
-	switch {
-	case r.status == http.StatusUnauthorized:
+	switch r.status {
+	case http.StatusUnauthorized:
 		b.WriteString("the manager at " + r.endpoint + " does not know this API key, or it was revoked or has expired. Set BELAY_API_KEY to a valid one, or choose another --profile.")
 	default:
 		b.WriteString(strings.TrimSuffix(r.message, "."))
@@ -337,7 +338,7 @@ func pages[T any](ctx context.Context, c *client, method, path string, q url.Val
 	const size = "100"
 	all := []T{}
 	for i := 0; ; i++ {
-		q.Set("pageIndex", fmt.Sprint(i))
+		q.Set("pageIndex", strconv.Itoa(i))
 		q.Set("pageSize", size)
 		var p page[T]
 		if err := c.ng(ctx, method, path, q, body, &p); err != nil {
@@ -361,7 +362,7 @@ func items[T any](ctx context.Context, c *client, path string, q url.Values, mos
 	all := []T{}
 	for {
 		if most > 0 {
-			q.Set("limit", fmt.Sprint(min(most-len(all), 100)))
+			q.Set("limit", strconv.Itoa(min(most-len(all), 100)))
 		}
 		var p cursor[T]
 		if err := c.v1(ctx, http.MethodGet, path, q, nil, &p); err != nil {

@@ -6,9 +6,11 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"maps"
 	"net/http"
 	"net/url"
 	"slices"
+	"strconv"
 	"strings"
 	"time"
 
@@ -317,9 +319,7 @@ func (a *app) deleteEach(ctx context.Context, kind, path string, ids []string, e
 	}
 	for _, id := range ids {
 		q := a.at()
-		for k, v := range extra {
-			q[k] = v
-		}
+		maps.Copy(q, extra)
 		if err := c.ng(ctx, http.MethodDelete, path+url.PathEscape(id), q, nil, nil); err != nil {
 			return err
 		}
@@ -389,7 +389,7 @@ func (cmd *connectorHistory) Run(ctx context.Context, a *app) error {
 		return err
 	}
 	q := a.at()
-	q.Set("limit", fmt.Sprint(max(cmd.Limit, 1)))
+	q.Set("limit", strconv.Itoa(max(cmd.Limit, 1)))
 	var list cursor[json.RawMessage]
 	if err := c.v1(ctx, http.MethodGet, "/connectors/"+url.PathEscape(cmd.ID)+"/tests", q, nil, &list); err != nil {
 		return err

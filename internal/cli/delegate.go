@@ -4,8 +4,10 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"maps"
 	"net/http"
 	"net/url"
+	"strconv"
 	"strings"
 	"time"
 
@@ -154,7 +156,7 @@ type tokenCmd struct {
 	Delete tokenDelete `cmd:"" help:"Delete a revoked delegate token."`
 }
 
-const tokenPath = "/delegate-token-ng" //nolint:gosec // a path
+const tokenPath = "/delegate-token-ng"
 
 // tokenBody is a token without its value, whatever the API answers.
 type tokenBody struct {
@@ -204,9 +206,7 @@ func (a *app) token(ctx context.Context, method, name string, extra url.Values) 
 	}
 	q := a.at()
 	q.Set("tokenName", name)
-	for k, v := range extra {
-		q[k] = v
-	}
+	maps.Copy(q, extra)
 	if method == http.MethodDelete {
 		return t, c.ng(ctx, method, tokenPath, q, nil, nil)
 	}
@@ -226,7 +226,7 @@ func (cmd *tokenCreate) Run(ctx context.Context, a *app) error {
 		if err != nil {
 			return err
 		}
-		extra.Set("revokeAfter", fmt.Sprint(at.UnixMilli()))
+		extra.Set("revokeAfter", strconv.FormatInt(at.UnixMilli(), 10))
 	}
 	t, err := a.token(ctx, http.MethodPost, cmd.Name, extra)
 	if err != nil {

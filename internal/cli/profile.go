@@ -20,7 +20,7 @@ type profiles struct {
 type profile struct {
 	Endpoint string `yaml:"endpoint"`
 	Account  string `yaml:"account,omitempty"`
-	APIKey   string `yaml:"apiKey"` //nolint:gosec // the file is for its owner only; that is checked when it is read
+	APIKey   string `yaml:"apiKey"`
 }
 
 // folder is where the user's files of a kind live: the variable of the XDG base directory specification, or its default.

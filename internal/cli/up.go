@@ -6,6 +6,7 @@ import (
 	"io"
 	"io/fs"
 	"log/slog"
+	"maps"
 	"net"
 	"net/url"
 	"os"
@@ -89,9 +90,9 @@ func (cmd *upCmd) Run(ctx context.Context, a *app) (err error) {
 	if note := cmd.greet(a, s, data); note != nil {
 		return note
 	}
-	env, err := cmd.amazon(ctx, a, data, logs, keep)
-	if err != nil || ctx.Err() != nil {
-		return err
+	env := cmd.amazon(ctx, a, data, logs, keep)
+	if ctx.Err() != nil {
+		return nil
 	}
 	aws.Store(&env)
 	if s.DelegateToken.IsZero() {
@@ -155,10 +156,27 @@ func (cmd *upCmd) greet(a *app, s manager.Started, data string) error {
 	}
 	a.line("")
 	a.line("Try, in another terminal:")
-	a.line("  belay connector apply -f examples/")
-	a.line("  belay connector test delegate_role")
-	a.line("  belay connector list")
+	for _, command := range tries() {
+		a.line("  %s %s", called(), command)
+	}
 	return nil
+}
+
+// tries are commands for a beginning: with the examples, where they are at hand.
+func tries() []string {
+	if _, err := os.Stat(filepath.Join("examples", "delegate_role.yaml")); err == nil {
+		return []string{"connector apply -f examples/", "connector test delegate_role", "connector list"}
+	}
+	return []string{"whoami", "delegate list", "delegate ping local"}
+}
+
+// called is how this program can be called: by its name where that is on PATH, else as it was called now.
+func called() string {
+	name := filepath.Base(os.Args[0])
+	if _, err := exec.LookPath(name); err == nil {
+		return name
+	}
+	return os.Args[0]
 }
 
 // keyFor is the key in the local profile, when it belongs to the account.
@@ -174,20 +192,20 @@ func keyFor(path, account string) secret.Value {
 }
 
 // amazon decides whether a stand-in takes AWS's place, starts it, and gives the variables that lead to it.
-func (cmd *upCmd) amazon(ctx context.Context, a *app, data, logs string, keep func(*child)) (map[string]string, error) {
+func (cmd *upCmd) amazon(ctx context.Context, a *app, data, logs string, keep func(*child)) map[string]string {
 	none := map[string]string{}
 	a.line("")
 	if endpoint := os.Getenv("AWS_ENDPOINT_URL"); endpoint != "" && cmd.StandIn != "always" {
 		a.line("AWS calls go to AWS_ENDPOINT_URL, %s.", endpoint)
-		return none, nil
+		return none
 	}
 	if cmd.StandIn == "never" {
-		return none, nil
+		return none
 	}
 	if cmd.StandIn == "auto" {
 		if from := credentials(ctx, os.Getenv); from != "" {
 			a.line("The local delegate uses this machine's AWS credentials, from %s.", from)
-			return none, nil
+			return none
 		}
 	}
 	s, err := findStandIn(ctx, a, data)
@@ -198,24 +216,25 @@ func (cmd *upCmd) amazon(ctx context.Context, a *app, data, logs string, keep fu
 	if err == nil {
 		env, err = s.env()
 	}
-	if err != nil {
-		if ctx.Err() != nil {
-			return none, nil
-		}
+	switch {
+	case ctx.Err() != nil:
+		return none
+	case err != nil:
 		a.note("This machine has no AWS credentials, and a stand-in for AWS cannot be had: %s. Belay goes on without; connection tests will say what is missing.", err)
-		return none, nil
+		return none
 	}
-	keep(&child{name: "The stand-in for AWS", log: filepath.Join(logs, "stand-in.log"), grace: 3 * time.Second, command: s.command})
-	if err := s.wait(ctx); err != nil {
-		if ctx.Err() == nil {
-			a.note("The stand-in for AWS does not start: %s. Its log: %s", err, filepath.Join(logs, "stand-in.log"))
-		}
-		return none, nil
+	keep(&child{name: "The stand-in for AWS", log: filepath.Join(logs, "stand-in.log"), command: s.command}) // no grace: it keeps nothing
+	switch err := s.wait(ctx); {
+	case ctx.Err() != nil:
+		return none
+	case err != nil:
+		a.note("The stand-in for AWS does not start: %s. Its log: %s", err, filepath.Join(logs, "stand-in.log"))
+		return none
 	}
 	a.line("This machine has no AWS credentials, so a stand-in for AWS (moto) answers at %s.", s.url())
 	a.line("It takes any key and any role: it checks no secret, trust policy, external id or permission, and no token's")
 	a.line("signature or expiry. A green test against it shows that Belay works, not that your AWS account is set up.")
-	return env, nil
+	return env
 }
 
 // delegate is the local delegate, a process of its own as in production.
@@ -228,9 +247,7 @@ func (cmd *upCmd) delegate(ctx context.Context, s manager.Started, logs string, 
 	if cmd.TLSCert != "" {
 		set["BELAY_CA_FILE"] = cmd.TLSCert
 	}
-	for name, value := range aws {
-		set[name] = value
-	}
+	maps.Copy(set, aws)
 	return &child{
 		name: "The delegate", log: filepath.Join(logs, "delegate.log"), grace: 10 * time.Second,
 		command: func() (*exec.Cmd, error) {

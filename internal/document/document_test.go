@@ -268,16 +268,17 @@ func TestDuplicates(t *testing.T) {
 // Files are bounded in every way in which they can grow.
 func TestBounds(t *testing.T) {
 	t.Parallel()
-	bomb := "secret:\n  name: s\n  type: SecretText\n  spec:\n    additionalMetadata:\n      a0: &a0 [x,x,x,x,x,x,x,x,x]\n"
+	var bomb strings.Builder
+	bomb.WriteString("secret:\n  name: s\n  type: SecretText\n  spec:\n    additionalMetadata:\n      a0: &a0 [x,x,x,x,x,x,x,x,x]\n")
 	for i := 1; i < 12; i++ {
 		p := fmt.Sprintf("*a%d", i-1)
-		bomb += fmt.Sprintf("      a%d: &a%d [%s]\n", i, i, strings.Join([]string{p, p, p, p, p, p, p, p, p}, ","))
+		fmt.Fprintf(&bomb, "      a%d: &a%d [%s]\n", i, i, strings.Join([]string{p, p, p, p, p, p, p, p, p}, ","))
 	}
 	for name, tt := range map[string]struct {
 		text, want string
 		reader     document.Reader
 	}{
-		"an alias bomb":        {bomb, "the document has more than 20000 values, aliases counted by what they stand for", document.Reader{}},
+		"an alias bomb":        {bomb.String(), "the document has more than 20000 values, aliases counted by what they stand for", document.Reader{}},
 		"an alias of itself":   {"secret:\n  name: s\n  type: SecretText\n  spec:\n    additionalMetadata: &a\n      b: *a\n", "lies more than 32 levels deep", document.Reader{}},
 		"a deep document":      {"secret: {name: s, type: SecretText, spec: {additionalMetadata: " + strings.Repeat("[", 200) + strings.Repeat("]", 200) + "}}", "lies more than 32 levels deep", document.Reader{}},
 		"a long document":      {"organization: {name: a, description: " + strings.Repeat("x", 300) + "}", "at most 200 are read", document.Reader{MaxDocument: 200}},

@@ -73,7 +73,7 @@ func parse(p part) (root *yaml.Node, wrong *syntaxError) {
 	var node yaml.Node
 	switch err := decoder.Decode(&node); {
 	case errors.Is(err, io.EOF):
-		return nil, nil //nolint:nilnil // an empty part is neither a tree nor a mistake
+		return nil, nil // an empty part is neither a tree nor a mistake
 	case err != nil:
 		return nil, syntax(p, err)
 	}
@@ -86,7 +86,7 @@ func parse(p part) (root *yaml.Node, wrong *syntaxError) {
 		return nil, &syntaxError{line: p.line + rest.Line, column: rest.Column, message: "a second document starts here; put --- on a line of its own before it"}
 	}
 	if len(node.Content) == 0 {
-		return nil, nil //nolint:nilnil // as above
+		return nil, nil
 	}
 	shift(&node, p.line)
 	return node.Content[0], nil
