@@ -67,14 +67,12 @@ func Main(ctx context.Context, args []string, io Streams) int {
 		completion.Register(parser)
 		k, err := parser.Parse(args)
 		if err != nil {
-			return misuse(err)
+			return mistake(err)
 		}
 		a := &app{Streams: io, options: root.options}
 		if err := a.scoped(); err != nil {
 			return err
 		}
-		ctx, cancel := a.deadline(ctx, k)
-		defer cancel()
 		k.Bind(a)
 		k.BindTo(ctx, (*context.Context)(nil))
 		return k.Run()
@@ -132,15 +130,6 @@ type app struct {
 	found *client // the manager, once it was looked for
 }
 
-// deadline bounds commands that ask a manager. Those that run until they are stopped have none.
-func (a *app) deadline(ctx context.Context, k *kong.Context) (context.Context, context.CancelFunc) {
-	switch k.Command() {
-	case "up", "manager", "delegate run":
-		return context.WithCancel(ctx)
-	}
-	return context.WithTimeoutCause(ctx, a.Timeout, fmt.Errorf("%w within %s", errNoAnswer, a.Timeout))
-}
-
 var errNoAnswer = errors.New("the manager gave no answer")
 
 // exit is an error that has been told already, and the code to end with.
@@ -157,6 +146,14 @@ func (m misused) Unwrap() error { return m.cause }
 func misuse(err error) error { return misused{err} }
 
 func misusef(format string, args ...any) error { return misused{fmt.Errorf(format, args...)} }
+
+// mistake is an error about the arguments. It does not repeat what may be a secret.
+func mistake(err error) error {
+	if parse, ok := errors.AsType[*kong.ParseError](err); ok && path(parse.Context) == "secret set" && strings.HasPrefix(err.Error(), "unexpected argument") {
+		return misusef("a value is not given as an argument, where others on this machine can read it. Give it on standard input, or with --value-file")
+	}
+	return misuse(err)
+}
 
 // report prints an error as a sentence and gives the code to end with.
 func report(io Streams, err error) int {

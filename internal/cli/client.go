@@ -16,6 +16,7 @@ import (
 	"strconv"
 	"strings"
 	"syscall"
+	"time"
 
 	"github.com/belay-dev/belay/internal/scope"
 	"github.com/belay-dev/belay/internal/secret"
@@ -28,7 +29,8 @@ type client struct {
 	account  string
 	http     *http.Client
 	version  string
-	debug    io.Writer // nil: say nothing
+	timeout  time.Duration // of one call; 0: none
+	debug    io.Writer     // nil: say nothing
 }
 
 // refusal is an answer of the manager that is no success.
@@ -84,7 +86,7 @@ func (a *app) client() (*client, error) {
 	if a.found != nil {
 		return a.found, nil
 	}
-	c := &client{endpoint: a.Endpoint, key: secret.NewValue(a.APIKey), account: a.Account, version: a.Version}
+	c := &client{endpoint: a.Endpoint, key: secret.NewValue(a.APIKey), account: a.Account, version: a.Version, timeout: a.Timeout}
 	if c.endpoint == "" || c.key.IsZero() {
 		p, err := a.profile()
 		if err != nil {
@@ -231,6 +233,11 @@ func (c *client) call(ctx context.Context, method, path string, q url.Values, bo
 	at := c.endpoint + path
 	if len(q) > 0 {
 		at += "?" + q.Encode()
+	}
+	if c.timeout > 0 {
+		var cancel context.CancelFunc
+		ctx, cancel = context.WithTimeoutCause(ctx, c.timeout, fmt.Errorf("%w within %s", errNoAnswer, c.timeout))
+		defer cancel()
 	}
 	req, err := http.NewRequestWithContext(ctx, method, at, text)
 	if err != nil {

@@ -105,8 +105,11 @@ func saveProfile(path string, p profile) (note string, err error) {
 	if all.Profiles == nil {
 		all.Profiles = map[string]*profile{}
 	}
-	if before := all.Profiles[localProfile]; before != nil && before.Endpoint != p.Endpoint {
-		note = fmt.Sprintf("The profile %q pointed to %s and now points here.", localProfile, before.Endpoint)
+	if before := all.Profiles[localProfile]; before != nil && before.Account != p.Account {
+		// Another manager of this machine: its key was shown once, so it is kept.
+		kept := localProfile + "-" + before.Account[:min(len(before.Account), 6)]
+		all.Profiles[kept] = before
+		note = fmt.Sprintf("The profile %q belonged to the manager at %s; it is now called %q.", localProfile, before.Endpoint, kept)
 	}
 	all.Profiles[localProfile] = &p
 	switch all.Current {

@@ -93,11 +93,10 @@ func (a *app) secret(ctx context.Context, id string) (nextgen.SecretResponse, js
 }
 
 type secretSet struct {
-	ID          string   `arg:"" name:"secret" help:"Identifier."`
-	Value       []string `arg:"" optional:"" hidden:""` // refused, without being repeated
-	Name        string   `help:"Name; the identifier by default." placeholder:"TEXT"`
-	Description *string  `help:"What it is for." placeholder:"TEXT"`
-	ValueFile   string   `help:"File with the value. Without it the value is read from standard input, or asked for." type:"existingfile" placeholder:"FILE"`
+	ID          string  `arg:"" name:"secret" help:"Identifier."`
+	Name        string  `help:"Name; the identifier by default." placeholder:"TEXT"`
+	Description *string `help:"What it is for." placeholder:"TEXT"`
+	ValueFile   string  `help:"File with the value. Without it the value is read from standard input, or asked for." type:"existingfile" placeholder:"FILE"`
 }
 
 // Help says where the value comes from.
@@ -107,9 +106,6 @@ func (*secretSet) Help() string {
 
 // Run makes a secret, or changes it.
 func (cmd *secretSet) Run(ctx context.Context, a *app) error {
-	if len(cmd.Value) > 0 {
-		return misusef("a value is not given as an argument, where others on this machine can read it. Give it on standard input, or with --value-file")
-	}
 	if p := scope.CheckSecretIdentifier(cmd.ID); p != "" {
 		return misusef("the identifier %s", p)
 	}

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"io"
-	"io/fs"
 	"log/slog"
 	"maps"
 	"net"
@@ -179,14 +178,16 @@ func called() string {
 	return os.Args[0]
 }
 
-// keyFor is the key in the local profile, when it belongs to the account.
+// keyFor is a key of the account in the profiles.
 func keyFor(path, account string) secret.Value {
 	all, err := readProfiles(path)
-	if errors.Is(err, fs.ErrNotExist) || err != nil {
+	if err != nil {
 		return secret.Value{}
 	}
-	if p := all.Profiles[localProfile]; p != nil && p.Account == account {
-		return secret.NewValue(p.APIKey)
+	for _, name := range sorted(all.Profiles) {
+		if p := all.Profiles[name]; p != nil && p.Account == account {
+			return secret.NewValue(p.APIKey)
+		}
 	}
 	return secret.Value{}
 }
