@@ -93,11 +93,12 @@ const gateway = "/gateway"
 
 // ServeHTTP answers a request.
 func (r *Router) ServeHTTP(w http.ResponseWriter, req *http.Request) {
+	ctx := req.Context()
 	req = withoutGateway(req)
 	x := &exchange{
 		ResponseWriter: w, router: r, request: req, route: unmatched, began: time.Now(), id: "req_" + strings.ToLower(rand.Text()),
 	}
-	defer x.finish(req.Context())
+	defer x.finish(ctx)
 	header := w.Header()
 	header.Set(HeaderCorrelation, x.id)
 	header.Set("X-Content-Type-Options", "nosniff")

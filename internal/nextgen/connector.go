@@ -352,13 +352,13 @@ func fromDiagnosis(d *connector.Diagnosis) (*string, []TestError) {
 	if d == nil {
 		return nil, []TestError{}
 	}
-	code := TestErrorCode
+	code, parts := TestErrorCode, []string{d.Cause}
 	if slices.Contains([]string{connector.NoEligibleDelegate, connector.NoDelegateTookIt}, d.Code) {
 		code = TestErrorNoDelegate
+		for _, f := range d.Evidence { // every delegate with its reason: without them nothing can be done about it
+			parts = append(parts, f.Label+": "+f.Text)
+		}
 	}
-	message := d.Cause
-	if len(d.Remedy) > 0 {
-		message += " " + strings.Join(d.Remedy, " ")
-	}
-	return &d.Cause, []TestError{{Reason: d.Code, Message: message, Code: code}}
+	parts = append(parts, d.Remedy...)
+	return &d.Cause, []TestError{{Reason: d.Code, Message: strings.Join(parts, "\n"), Code: code}}
 }

@@ -138,9 +138,9 @@ func TestStatusOfATest(t *testing.T) {
 	if r := nextgen.FromStored(connector.Stored{Connector: c, Status: connector.Unknown}); r.Status != nil {
 		t.Errorf("never tested, and yet %+v", r.Status)
 	}
-	d := &connector.Diagnosis{Code: connector.NoEligibleDelegate, Cause: "No delegate has the tag eks.", Remedy: []string{"Start one.", "Or change the tag."}}
+	d := &connector.Diagnosis{Code: connector.NoEligibleDelegate, Cause: "No delegate has the tag eks.", Evidence: []connector.Fact{{Label: "d1", Text: "lacks eks"}}, Remedy: []string{"Start one.", "Or change the tag."}}
 	failed := connector.Test{Status: connector.Failing, EndedAt: at, Diagnosis: d}
-	want := []nextgen.TestError{{Reason: "BLY-3101", Message: "No delegate has the tag eks. Start one. Or change the tag.", Code: nextgen.TestErrorNoDelegate}}
+	want := []nextgen.TestError{{Reason: "BLY-3101", Message: "No delegate has the tag eks.\nd1: lacks eks\nStart one.\nOr change the tag.", Code: nextgen.TestErrorNoDelegate}}
 	r := nextgen.FromStored(connector.Stored{Connector: c, Status: connector.Failing, LastTestedAt: at, LastTest: &failed})
 	if diff := cmp.Diff(want, r.Status.Errors); diff != "" {
 		t.Error(diff)

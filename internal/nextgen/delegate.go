@@ -104,25 +104,23 @@ type LatestVersion struct {
 	LatestSupportedMinimalVersion string `json:"latestSupportedMinimalVersion"`
 }
 
-// FromDelegates groups delegates by scope and name, in the order in which they come.
+// FromDelegates groups delegates by name and scope, in that order, replicas by host.
 func FromDelegates(list []delegate.Delegate, now time.Time) []DelegateGroup {
-	type key struct {
-		at   scope.Scope
-		name string
-	}
+	list = slices.SortedFunc(slices.Values(list), func(a, b delegate.Delegate) int {
+		return cmp.Or(
+			cmp.Compare(a.Name, b.Name), cmp.Compare(a.Scope.Org, b.Scope.Org), cmp.Compare(a.Scope.Project, b.Scope.Project),
+			cmp.Compare(a.HostName, b.HostName), cmp.Compare(a.ID, b.ID),
+		)
+	})
 	groups := []DelegateGroup{}
-	index := map[key]int{}
-	for _, d := range list {
-		i, there := index[key{d.Scope, d.Name}]
-		if !there {
-			i = len(groups)
-			index[key{d.Scope, d.Name}] = i
+	for i, d := range list {
+		if i == 0 || d.Name != list[i-1].Name || d.Scope != list[i-1].Scope {
 			groups = append(groups, DelegateGroup{
 				Type: d.Type, Name: d.Name, Description: d.Description, Tags: []string{}, AutoUpgrade: "OFF",
 				OrgName: notEmpty(d.Scope.Org), ProjectName: notEmpty(d.Scope.Project),
 			})
 		}
-		g := &groups[i]
+		g := &groups[len(groups)-1]
 		for _, tag := range d.Tags {
 			if !slices.Contains(g.Tags, tag) {
 				g.Tags = append(g.Tags, tag)
@@ -134,9 +132,6 @@ func FromDelegates(list []delegate.Delegate, now time.Time) []DelegateGroup {
 			UUID: string(d.ID), LastHeartbeat: millis(d.LastSeen), Connected: d.Alive(now), HostName: d.HostName,
 			Version: d.Version.String(), ExpiringAt: millis(expiry(d.Version)),
 		})
-	}
-	for i := range groups {
-		slices.SortFunc(groups[i].DelegateReplicas, func(a, b DelegateReplica) int { return cmp.Compare(a.HostName+a.UUID, b.HostName+b.UUID) })
 	}
 	return groups
 }

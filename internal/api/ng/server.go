@@ -11,7 +11,6 @@ package ng
 
 import (
 	"context"
-	"log/slog"
 	"net/http"
 	"time"
 
@@ -75,7 +74,6 @@ type Server struct {
 	Organizations organizations
 	Tokens        tokens
 	Delegates     delegates
-	Log           *slog.Logger
 	Now           func() time.Time
 }
 

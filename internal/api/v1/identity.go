@@ -110,12 +110,14 @@ func (s *Server) createKey(ctx context.Context, c api.Call, in NewKey) (made, er
 			return made{}, err
 		}
 	}
-	if err := problems.Err(); err != nil {
-		return made{}, err
-	}
 	var expires time.Time
 	if in.ExpiresAt != nil {
-		expires = in.ExpiresAt.UTC()
+		if expires = in.ExpiresAt.UTC(); !expires.After(s.Now()) {
+			problems.Add("expiresAt", "lies in the past")
+		}
+	}
+	if err := problems.Err(); err != nil {
+		return made{}, err
 	}
 	k, token, err := s.Keys.Create(ctx, c.Who, in.Name, []audit.Grant{{Scope: at, Role: role}}, expires)
 	if err != nil {

@@ -6,7 +6,6 @@ package v1
 import (
 	"context"
 	"io/fs"
-	"log/slog"
 	"net/http"
 	"time"
 
@@ -78,7 +77,6 @@ type Server struct {
 	Tasks      tasks
 	Pages      fs.FS  // the pages of error codes: BLY-2104.md
 	Version    string // of the product
-	Log        *slog.Logger
 	Now        func() time.Time
 }
 
