@@ -60,6 +60,9 @@ func (s *Server) listTokens(ctx context.Context, c api.Call) (rest, error) {
 		name = c.Query("tokenName")
 	}
 	if name != "" {
+		if p := scope.CheckName(name); p != "" { // a refusal would be kept with the name, however long
+			return rest{}, fault.Problems{{Path: "name", Message: p}}
+		}
 		t, err := s.Tokens.Token(ctx, c.Who, c.At, name)
 		if err != nil {
 			return rest{}, err

@@ -143,6 +143,7 @@ func TestEntitiesThatCannotBeSaved(t *testing.T) {
 		"no project to delete":               {http.MethodDelete, "/projects/prj9" + account + "&orgIdentifier=org1", "", 404, nextgen.NotFoundCode, ""},
 		"a token without a name":             {http.MethodPost, "/delegate-token-ng" + account, "", 400, "INVALID_REQUEST", "tokenName"},
 		"a token with a long name":           {http.MethodPost, "/delegate-token-ng" + account + "&tokenName=" + long, "", 400, "INVALID_REQUEST", "tokenName"},
+		"a look at a token with a long name": {http.MethodGet, "/delegate-token-ng" + account + "&name=" + long, "", 400, "INVALID_REQUEST", "name"},
 		"a token in no organization":         {http.MethodPost, "/delegate-token-ng" + account + "&tokenName=t&orgIdentifier=nowhere", "", 400, "INVALID_REQUEST", ""},
 		"a token with an odd end":            {http.MethodPost, "/delegate-token-ng" + account + "&tokenName=t&revokeAfter=tomorrow", "", 400, "INVALID_REQUEST", "revokeAfter"},
 		"a token with an endless end":        {http.MethodPost, "/delegate-token-ng" + account + "&tokenName=t&revokeAfter=9223372036854775807", "", 400, "INVALID_REQUEST", "revokeAfter"},
