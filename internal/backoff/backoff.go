@@ -1,7 +1,7 @@
 // Package backoff computes how long to wait before a request is tried again, and holds the lists of errors that are
 // worth another try.
 //
-// The strategies and both lists are those of the AWS connector settings reference (seed 001): fixed delay, equal
+// The strategies and both lists are those of the AWS connector settings reference of the system that Belay stands in for: fixed delay, equal
 // jitter, full jitter, and the SDK default, which is full jitter for the non-throttled list and equal jitter for the
 // throttled list. The formulas are those of the article "Exponential Backoff And Jitter" on the AWS architecture blog.
 package backoff

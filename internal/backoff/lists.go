@@ -2,7 +2,7 @@ package backoff
 
 import "slices"
 
-// NonThrottled are the error codes that are tried again with full jitter under Default (seed 001).
+// NonThrottled are the error codes that are tried again with full jitter under Default (AWS connector settings reference).
 func NonThrottled() []string {
 	return []string{
 		"TransactionInProgressException", "RequestTimeout", "RequestTimeoutException", "IDPCommunicationError",
@@ -14,7 +14,7 @@ func NonThrottled() []string {
 // NonThrottledStatus are the HTTP status codes of the same list.
 func NonThrottledStatus() []int { return []int{500, 502, 503, 504} }
 
-// Throttled are the error codes that are tried again with equal jitter under Default (seed 001).
+// Throttled are the error codes that are tried again with equal jitter under Default (AWS connector settings reference).
 func Throttled() []string {
 	return []string{
 		"Throttling", "ThrottlingException", "ThrottledException", "ProvisionedThroughputExceededException", "SlowDown",

@@ -27,6 +27,9 @@ type serveFlags struct {
 	ClientCA     string        `help:"PEM file with an authority; delegates must then show a certificate of it." name:"client-ca" type:"path" placeholder:"FILE"`
 	InsecureHTTP bool          `help:"Listen without TLS on addresses that others can reach, behind a proxy that does TLS."`
 	RateLimit    float64       `help:"Calls a second that each API key may make, in bursts of twice as many; 0 means 200, below 0 no limit." default:"0"`
+	KeepTasks    time.Duration `help:"How long finished tasks are remembered." default:"168h"`
+	KeepTests    time.Duration `help:"How long tests of connections are remembered; of each connector the newest 500 at most." default:"720h"`
+	KeepAudit    time.Duration `help:"How long audit entries are remembered." default:"9600h"`
 	TestEvery    time.Duration `help:"How often each connection is tested on its own; 0s means never." default:"30m"`
 }
 
@@ -42,7 +45,8 @@ func (f serveFlags) config(a *app, log *slog.Logger) (manager.Config, error) {
 	}
 	return manager.Config{
 		Data: data, Listen: f.Listen, PublicURL: f.PublicURL, Database: f.Database, TLSCert: f.TLSCert, TLSKey: f.TLSKey, ClientCA: f.ClientCA,
-		Insecure: f.InsecureHTTP, MasterKey: secret.NewValue(os.Getenv("BELAY_MASTER_KEY")), TestEvery: every, RateLimit: f.RateLimit,
+		Insecure: f.InsecureHTTP, MasterKey: secret.NewValue(os.Getenv("BELAY_MASTER_KEY")), Keep: manager.Keep{Tasks: f.KeepTasks, Tests: f.KeepTests, Audit: f.KeepAudit},
+		TestEvery: every, RateLimit: f.RateLimit,
 		Version: a.Version, Log: log, Env: os.Getenv,
 	}, nil
 }
@@ -127,6 +131,9 @@ func (*delegateRun) Run(ctx context.Context, a *app) error {
 	}()
 	d := &agent.Agent{
 		Config: c, Log: log, Abort: abort,
+		Listening: func(addr string) {
+			log.InfoContext(ctx, "health and metrics are served", slog.String("address", addr))
+		},
 		Runners: map[string]agent.Runner{
 			protocol.TypePing:        agent.PingRunner{HostName: c.HostName},
 			protocol.TypeAWSValidate: agent.AWSRunner{Validator: &awsops.Sessions{Env: c.AWSEnv(os.Getenv), Proxy: c.Proxy.For, Log: log}},

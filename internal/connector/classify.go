@@ -9,7 +9,7 @@ import (
 )
 
 // classify decides on service, code, message and step, never on a status alone: the same cause has different codes in
-// different services, and the same code different causes (reference/aws-errors.md, sections 2 to 4).
+// different services, and the same code different causes.
 func classify(f Failure, c Connector) string {
 	if code := byReason(f.Reason); code != "" {
 		return code

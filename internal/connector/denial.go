@@ -2,7 +2,7 @@ package connector
 
 import "strings"
 
-// Denial is what AWS says of a refused call in its own grammar (see reference/aws-errors.md, section 3, and the IAM user
+// Denial is what AWS says of a refused call in its own grammar (see the IAM user
 // guide's page "Troubleshoot access denied error messages"). Fields that AWS left out are empty.
 type Denial struct {
 	Principal string // who was refused

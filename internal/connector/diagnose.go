@@ -119,7 +119,7 @@ func network(code string, f Failure, r Result, region string) Diagnosis {
 	case TLSNotTrusted:
 		return Diagnosis{
 			Cause:  fmt.Sprintf("The certificate of %s is not one that %s trusts: something opens the encrypted traffic, or the endpoint is another host.", host, where(r)),
-			Remedy: []string{"If a firewall of yours inspects TLS, give its CA to the delegate: mount it and set AWS_CA_BUNDLE or ADDITIONAL_CERTS_PATH.", "If it is an endpoint of your own, use the name that its certificate has."},
+			Remedy: []string{"If a firewall of yours inspects TLS, give its CA to the delegate: mount it and set AWS_CA_BUNDLE.", "If it is an endpoint of your own, use the name that its certificate has."},
 		}
 	case ProxyRefused:
 		return Diagnosis{
@@ -144,7 +144,7 @@ func network(code string, f Failure, r Result, region string) Diagnosis {
 	}
 	return Diagnosis{
 		Cause:  "AWS refused the call for a reason that Belay has no name for; AWS's own words follow.",
-		Remedy: []string{"Read AWS's words in the evidence, and please report them, so that they get a name."},
+		Remedy: []string{"Read AWS's words in the evidence. Report them to Belay's makers, so that they get a name."},
 	}
 }
 
@@ -351,7 +351,7 @@ func webIdentity(f Failure) Diagnosis {
 	case strings.HasPrefix(f.Code, "Expired"):
 		d.Cause = "The web identity token has expired."
 		d.Remedy = []string{"Restart the pod, so that EKS writes a new token; a token that stays old means that the kubelet cannot refresh it.", "Compare the clocks of the node and of the issuer."}
-	case f.Code == "AccessDenied":
+	case strings.HasPrefix(f.Code, "AccessDenied"):
 		d.Cause = "The role does not let this token in: the role is absent, its trust policy names another provider, or its conditions on aud and sub do not hold. AWS does not tell which."
 		d.Remedy = []string{
 			"Compare the trust policy with the token: Principal.Federated is the provider's ARN, Action is sts:AssumeRoleWithWebIdentity, and for a service account the condition on :sub is system:serviceaccount:NAMESPACE:NAME.",
@@ -394,8 +394,7 @@ func configurationRemedy(f Failure) []string {
 
 // SkewWarning is what a green test says about a clock that the SDK had to correct for, or "".
 func SkewWarning(skew time.Duration, delegate string) string {
-	const worth = time.Minute
-	if skew.Abs() < worth {
+	if skew == 0 {
 		return ""
 	}
 	which := "behind"
@@ -445,7 +444,7 @@ func noDelegateRemedy(c Connector) []string {
 			"Or change the connector's delegateSelectors to tags that a connected delegate has.",
 		}
 	}
-	return []string{"Start a delegate: `belay delegate token create NAME` prints what it needs.", "Or let the manager call AWS itself: executeOnDelegate: false (not for InheritFromDelegate and Irsa)."}
+	return []string{"Start a delegate: `belay delegate token show default_token` prints the token that it needs.", "Or let the manager call AWS itself: executeOnDelegate: false (not for InheritFromDelegate and Irsa)."}
 }
 
 // facts is the evidence that every failed step shows: AWS's own words and what they belong to.

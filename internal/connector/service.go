@@ -96,6 +96,8 @@ type Service struct {
 	Now    func() time.Time
 	// TestEvery is how often each connector is tested on its own; 0 means DefaultTestEvery, below 0 never.
 	TestEvery time.Duration
+	// Keep is how long tests are remembered; 0 means KeepTestsFor.
+	Keep time.Duration
 }
 
 // Create saves a new connector. It must accept what it cannot reach: no call to AWS is made and no reference followed.

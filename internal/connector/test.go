@@ -1,6 +1,7 @@
 package connector
 
 import (
+	"cmp"
 	"context"
 	"crypto/rand"
 	"errors"
@@ -15,12 +16,12 @@ import (
 	"github.com/belay-dev/belay/internal/scope"
 )
 
-// The numbers of tests, see design/DEFAULTS.md.
+// The numbers of tests.
 const (
 	TestTimeout      = 60 * time.Second
 	DefaultTestEvery = 30 * time.Minute
-	keepTests        = 500
-	keepTestsFor     = 30 * 24 * time.Hour
+	KeepTests        = 500 // of a connector
+	KeepTestsFor     = 30 * 24 * time.Hour
 )
 
 // Trigger is what caused a test.
@@ -241,7 +242,7 @@ func (s *Service) Run(ctx context.Context) error {
 		}
 		if now := s.Now(); now.Sub(cleaned) > time.Hour {
 			cleaned = now
-			if err := s.Store.DeleteTests(ctx, keepTests, now.Add(-keepTestsFor)); err != nil && ctx.Err() == nil {
+			if err := s.Store.DeleteTests(ctx, KeepTests, now.Add(-cmp.Or(s.Keep, KeepTestsFor))); err != nil && ctx.Err() == nil {
 				s.Log.ErrorContext(ctx, "old tests not deleted", slog.Any("error", err))
 			}
 		}

@@ -15,7 +15,7 @@ import (
 	"github.com/belay-dev/belay/internal/scope"
 )
 
-// The timers, see design/DEFAULTS.md.
+// The timers.
 const (
 	HeartbeatEvery = 10 * time.Second
 	PollHeld       = 22 * time.Second
@@ -131,8 +131,8 @@ func (v Version) Before(other Version) bool {
 // scheme of the delegates that Belay stands in for, so that their gates can be compared with it.
 func Current() Version { return Version{26, 11, 90000} }
 
-// SessionTokenSince is the first version that can use a session token with an access key (seed 001).
+// SessionTokenSince is the first version that can use a session token with an access key (AWS connector settings reference).
 func SessionTokenSince() Version { return Version{24, 9, 84100} }
 
-// OIDCSince is the first version that can use an OIDC token (seed 001).
+// OIDCSince is the first version that can use an OIDC token (AWS connector settings reference).
 func OIDCSince() Version { return Version{24, 3, 82603} }

@@ -3,6 +3,7 @@ package e2e_test
 import (
 	"context"
 	"encoding/json"
+	"io"
 	"net/http"
 	"net/http/httptest"
 	"net/http/httputil"
@@ -83,6 +84,7 @@ func TestDelegateKilledDuringATest(t *testing.T) {
 	arrived := make(chan struct{})
 	var once sync.Once
 	black := httptest.NewServer(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
+		_, _ = io.Copy(io.Discard, r.Body) // only then does the server notice that the client hangs up
 		once.Do(func() { close(arrived) })
 		<-r.Context().Done() // until the delegate is dead
 	}))

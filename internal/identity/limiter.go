@@ -7,10 +7,10 @@ import (
 	"golang.org/x/time/rate"
 )
 
-// Limiter bounds how often each key may call. The zero value allows DefaultRate a second with bursts of DefaultBurst.
+// Limiter bounds how often each key may call. The zero value allows DefaultRate a second with bursts of twice as many.
 type Limiter struct {
 	Rate  float64 // calls a second; 0 means DefaultRate, below 0 no limit
-	Burst int     // 0 means DefaultBurst
+	Burst int     // 0 means twice the rate
 
 	mu   sync.Mutex
 	keys map[string]*rate.Limiter
@@ -18,9 +18,8 @@ type Limiter struct {
 
 // The limits unless others are set: far above what Terraform or a person does, far below what hurts the manager.
 const (
-	DefaultRate  = 200
-	DefaultBurst = 400
-	mostKeys     = 10_000
+	DefaultRate = 200
+	mostKeys    = 10_000
 )
 
 // Allow reports whether a key may call now, and if not, after how long it may.
@@ -50,7 +49,7 @@ func (l *Limiter) limiter(key string) *rate.Limiter {
 		limit = DefaultRate
 	}
 	if burst == 0 {
-		burst = DefaultBurst
+		burst = int(2*limit) + 1
 	}
 	one := rate.NewLimiter(rate.Limit(limit), burst)
 	l.keys[key] = one

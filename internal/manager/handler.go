@@ -11,32 +11,54 @@ import (
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus/promhttp"
+
+	"github.com/belay-dev/belay/docs"
+	"github.com/belay-dev/belay/internal/api"
+	"github.com/belay-dev/belay/internal/api/link"
+	"github.com/belay-dev/belay/internal/api/ng"
+	v1 "github.com/belay-dev/belay/internal/api/v1"
+	"github.com/belay-dev/belay/internal/identity"
 )
 
 // handler places every path: NextGen and Belay's own API, the delegates' protocol, documentation, and what operators ask.
 type handler struct {
-	manager   *Manager
-	ng        http.Handler
-	v1        http.Handler
-	link      http.Handler
-	metrics   http.Handler
-	publicURL string
+	manager *Manager
+	ng      http.Handler
+	v1      http.Handler
+	link    http.Handler
+	metrics http.Handler
 }
 
-// gateway is the prefix that clients of the system Belay stands in for put before every path; it means nothing.
+// newHandler builds the edges.
+func (m *Manager) newHandler() *handler {
+	c, now := m.config, time.Now
+	edge := &api.Edge{
+		Keys: m.Identity, Limiter: &identity.Limiter{Rate: c.RateLimit}, Metrics: api.NewMetrics(m.prometheus), Log: c.Log, Now: now,
+	}
+	m.link = &link.Server{
+		Tokens: m.Tokens, Delegates: m.Registry, Queue: m.Queue, Accounts: m.Orgs, Bell: m.Bell, Log: c.Log, Now: now, Metrics: m.prometheus,
+	}
+	m.Tokens.Revoked = m.link.Revoke
+	nextGen := &ng.Server{
+		Edge: edge, Connectors: m.Connectors, Secrets: m.Secrets, Organizations: m.Orgs, Tokens: m.Tokens, Delegates: m.Registry, Now: now,
+	}
+	own := &v1.Server{
+		Edge: edge, Connectors: m.Connectors, Keys: m.Identity, Trail: m.Trail, Accounts: m.Orgs, Tokens: m.Tokens, Delegates: m.Registry,
+		Pinger: &pinger{Queue: m.Queue, Audit: m.Trail}, Tasks: &taskReader{Store: m.Store, Audit: m.Trail},
+		Pages: docs.Errors(), Version: c.Version, Now: now,
+	}
+	return &handler{
+		manager: m, ng: nextGen.Handler(), v1: own.Handler(), link: withoutGateway(m.link.Handler()),
+		metrics: promhttp.HandlerFor(m.prometheus, promhttp.HandlerOpts{Registry: m.prometheus}),
+	}
+}
+
+// gateway is the prefix that clients of the system Belay stands in for put before every path; the APIs take it off.
 const gateway = "/gateway"
 
 // ServeHTTP does not use a ServeMux, whose redirects and own texts the clients do not understand.
 func (h *handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
-	path := r.URL.Path
-	if rest, ok := strings.CutPrefix(path, gateway); ok && strings.HasPrefix(rest, "/") {
-		path = rest
-		u := *r.URL
-		u.Path, u.RawPath = rest, strings.TrimPrefix(u.RawPath, gateway)
-		clone := *r
-		clone.URL = &u
-		r = &clone
-	}
+	path := strings.TrimPrefix(r.URL.Path, gateway)
 	switch {
 	case under(path, "/ng/api"):
 		h.ng.ServeHTTP(w, r)
@@ -51,6 +73,18 @@ func (h *handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	default:
 		h.v1.ServeHTTP(w, r) // and the JSON answer for whatever there is not
 	}
+}
+
+// withoutGateway takes the prefix off for a handler that does not know it.
+func withoutGateway(h http.Handler) http.Handler {
+	stripped := http.StripPrefix(gateway, h)
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if under(r.URL.Path, gateway) {
+			stripped.ServeHTTP(w, r)
+			return
+		}
+		h.ServeHTTP(w, r)
+	})
 }
 
 func under(path, prefix string) bool { return path == prefix || strings.HasPrefix(path, prefix+"/") }
@@ -82,11 +116,6 @@ func answer(w http.ResponseWriter, status int, body any) {
 	_ = json.NewEncoder(w).Encode(body) // the other side hung up
 }
 
-// metricsHandler answers Prometheus.
-func (m *Manager) metricsHandler() http.Handler {
-	return promhttp.HandlerFor(m.prometheus, promhttp.HandlerOpts{Registry: m.prometheus})
-}
-
 // serve answers until ctx ends, and then gives calls under way a moment. It speaks HTTP/1.1 only: ten thousand parked
 // polls cost less on it than on HTTP/2, where each delegate would have a connection of its own all the same.
 func (m *Manager) serve(ctx context.Context) error {
@@ -115,7 +144,7 @@ func (m *Manager) serve(ctx context.Context) error {
 		return err
 	case <-ctx.Done():
 	}
-	m.endPolls()
+	m.link.Stop()
 	stopping, cancel := context.WithTimeout(context.WithoutCancel(ctx), grace)
 	defer cancel()
 	err := server.Shutdown(stopping)

@@ -3,6 +3,7 @@
 package manager
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -17,6 +18,7 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"github.com/belay-dev/belay/internal/agent"
+	"github.com/belay-dev/belay/internal/api/link"
 	"github.com/belay-dev/belay/internal/audit"
 	"github.com/belay-dev/belay/internal/awsops"
 	"github.com/belay-dev/belay/internal/bell"
@@ -42,12 +44,21 @@ type Config struct {
 	Insecure  bool          // plain HTTP on other addresses than loopback too
 	MasterKey secret.Value  // empty: the file master.key in Data
 	TestEvery time.Duration // see connector.Service
+	RateLimit float64       // calls a second of each API key, see identity.Limiter
+	Keep      Keep          // how long what is done is remembered
 	Version   string        // of the product
 	Log       *slog.Logger
 	// Env looks up the variables that the manager's own AWS calls follow.
 	Env func(name string) string
 	// Started is told once, when the manager serves.
 	Started func(Started)
+}
+
+// Keep is how long what is done is remembered. Zero fields take the defaults.
+type Keep struct {
+	Tasks time.Duration // finished tasks; 0 means task.KeepFinished
+	Tests time.Duration // tests of a connector, of which the newest connector.KeepTests stay; 0 means connector.KeepTestsFor
+	Audit time.Duration // audit entries; 0 means 400 days
 }
 
 // DefaultListen is the address unless another is given.
@@ -79,6 +90,7 @@ type Manager struct {
 	prometheus  *prometheus.Registry
 	listener    net.Listener
 	handler     *handler
+	link        *link.Server
 	firstStart  Started
 	certificate certificate
 }
@@ -130,14 +142,14 @@ func New(ctx context.Context, c Config) (_ *Manager, err error) {
 	if err := m.Registry.Load(ctx); err != nil {
 		return nil, err
 	}
-	if m.firstStart, err = m.bootstrap(ctx); err != nil {
-		return nil, err
-	}
+	// The address comes first: a start that fails for it must not have made a key that nobody saw.
 	if m.listener, err = listen(ctx, c.Listen); err != nil {
 		return nil, err
 	}
+	if m.firstStart, err = m.bootstrap(ctx); err != nil {
+		return nil, err
+	}
 	m.firstStart.URL = m.url()
-	m.handler.publicURL = m.firstStart.URL
 	return m, nil
 }
 
@@ -147,7 +159,7 @@ func (m *Manager) build(keyring *secret.Keyring) {
 	m.prometheus = prometheus.NewRegistry()
 	m.prometheus.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
 
-	m.Bell = bell.NewLocal()
+	m.Bell = &bell.Local{}
 	m.Trail = &audit.Trail{Store: m.Store, Log: c.Log, Now: now}
 	m.Identity = &identity.Service{Store: m.Store, Audit: m.Trail, Log: c.Log, Now: now}
 	m.Orgs = &org.Service{Store: m.Store, Audit: m.Trail, Log: c.Log, Now: now}
@@ -157,16 +169,16 @@ func (m *Manager) build(keyring *secret.Keyring) {
 
 	tests := &validation{Store: m.Store, Secrets: m.Secrets, Fleet: m.Registry, Log: c.Log}
 	m.Queue = &task.Queue{
-		Store: m.Store, Bell: m.Bell, Fleet: m.Registry, Log: c.Log, Now: now,
+		Store: m.Store, Bell: m.Bell, Fleet: m.Registry, Log: c.Log, Now: now, Keep: c.Keep.Tasks,
 		Kinds:    []task.Kind{validationKind(), pingKind()},
 		Handlers: map[string]task.Handler{protocol.TypeAWSValidate: tests},
 	}
-	m.Connectors = &connector.Service{Store: m.Store, Scopes: m.Orgs, Runner: tests, Audit: m.Trail, Log: c.Log, Now: now, TestEvery: c.TestEvery}
+	m.Connectors = &connector.Service{Store: m.Store, Scopes: m.Orgs, Runner: tests, Audit: m.Trail, Log: c.Log, Now: now, TestEvery: c.TestEvery, Keep: c.Keep.Tests}
 	tests.Queue, tests.Connectors = m.Queue, m.Connectors
 
 	m.platform = &platform{
 		Queue: m.Queue, Accounts: m.Orgs, Bell: m.Bell, Log: c.Log,
-		Runners: map[string]runner{protocol.TypeAWSValidate: agent.AWSRunner{Validator: &awsops.Sessions{Env: c.Env, Log: c.Log}}},
+		Runners: map[string]agent.Runner{protocol.TypeAWSValidate: agent.AWSRunner{Validator: &awsops.Sessions{Env: c.Env, Log: c.Log}}},
 	}
 	m.handler = m.newHandler()
 }
@@ -215,7 +227,8 @@ func (m *Manager) Close() error {
 
 // housekeeping ends tokens whose end has come, and deletes old audit entries.
 func (m *Manager) housekeeping(ctx context.Context) error {
-	const every, keepAudit = time.Minute, 400 * 24 * time.Hour
+	const every = time.Minute
+	keepAudit := cmp.Or(m.config.Keep.Audit, 400*24*time.Hour)
 	tick := time.NewTicker(every)
 	defer tick.Stop()
 	var cleaned time.Time

@@ -6,6 +6,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/belay-dev/belay/internal/agent"
 	"github.com/belay-dev/belay/internal/delegate"
 	"github.com/belay-dev/belay/internal/org"
 	"github.com/belay-dev/belay/internal/task"
@@ -21,13 +22,8 @@ type platform struct {
 	Bell interface {
 		Listen(topic string) (<-chan struct{}, func())
 	}
-	Runners map[string]runner
+	Runners map[string]agent.Runner
 	Log     *slog.Logger
-}
-
-// runner does one type of task.
-type runner interface {
-	Run(ctx context.Context, payload []byte, log func(line string)) (result []byte, err error)
 }
 
 const (
@@ -100,9 +96,7 @@ func (p *platform) do(ctx context.Context, account string, id task.ID) {
 	report := task.Report{Fence: lease.Fence}
 	if r, ok := p.Runners[lease.Task.Kind]; !ok {
 		report.Message = "the manager does not do tasks of type " + lease.Task.Kind
-	} else if result, err := r.Run(ctx, payload, func(line string) {
-		p.Log.DebugContext(ctx, "platform task says", slog.String("task", string(id)), slog.String("line", line))
-	}); err != nil {
+	} else if result, err := r.Run(ctx, payload, said{p.Log, id}); err != nil {
 		report.Message = err.Error()
 	} else {
 		report.OK, report.Result = true, result
@@ -110,4 +104,16 @@ func (p *platform) do(ctx context.Context, account string, id task.ID) {
 	if err := p.Queue.Finish(context.WithoutCancel(ctx), account, id, delegate.PlatformID, report); err != nil {
 		p.Log.ErrorContext(ctx, "platform task not reported", slog.String("task", string(id)), slog.Any("error", err))
 	}
+}
+
+// said writes what a task of the platform says into the manager's own log.
+type said struct {
+	log *slog.Logger
+	id  task.ID
+}
+
+// Line takes one line.
+func (s said) Line(level, message string) {
+	//nolint:sloglint // a line of a task comes without a context
+	s.log.Debug("platform task says", slog.String("task", string(s.id)), slog.String("line_level", level), slog.String("line", message))
 }

@@ -9,7 +9,7 @@ import (
 	"github.com/belay-dev/belay/internal/task"
 )
 
-const taskColumns = `id, account, org, project, kind, subject, params, selectors, min_version, min_reason, platform, retry_safe,
+const taskColumns = `id, account, org, project, kind, subject, params, selectors, min_version, min_reason, platform, retry_safe, lease,
 	state, leased_by, lease_until, fence, attempts, tried, result, failure, settled, created_at, deadline, finished_at`
 
 // failure is a task.Failure as a column holds it.
@@ -28,14 +28,14 @@ func failureText(f task.Failure) string {
 
 func scanTask(row scanner) (t task.Task, err error) {
 	var params, selectors, version, tried, result, failed string
-	var until, created, deadline, finished int64
+	var until, created, deadline, finished, lease int64
 	err = row.Scan(&t.ID, &t.Scope.Account, &t.Scope.Org, &t.Scope.Project, &t.Kind, &t.Subject, &params, &selectors, &version, &t.MinReason,
-		&t.Platform, &t.RetrySafe, &t.State, &t.LeasedBy, &until, &t.Fence, &t.Attempts, &tried, &result, &failed, &t.Settled,
+		&t.Platform, &t.RetrySafe, &lease, &t.State, &t.LeasedBy, &until, &t.Fence, &t.Attempts, &tried, &result, &failed, &t.Settled,
 		&created, &deadline, &finished)
 	if err != nil {
 		return t, err
 	}
-	t.Params, t.Result = bytesOf(params), bytesOf(result)
+	t.Params, t.Result, t.Lease = bytesOf(params), bytesOf(result), time.Duration(lease)*time.Microsecond
 	t.LeaseUntil, t.CreatedAt, t.Deadline, t.FinishedAt = moment(until), moment(created), moment(deadline), moment(finished)
 	if t.MinVersion, err = versionOf(version); err != nil {
 		return t, err
@@ -60,9 +60,9 @@ func (s *Store) InsertTask(ctx context.Context, t task.Task) (err error) {
 	return s.write(ctx, func(ctx context.Context, tx *session) error {
 		_, err := tx.exec(ctx, `
 			INSERT INTO tasks (`+taskColumns+`) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19,
-				$20, $21, $22, $23, $24)`,
+				$20, $21, $22, $23, $24, $25)`,
 			string(t.ID), t.Scope.Account, t.Scope.Org, t.Scope.Project, t.Kind, t.Subject, string(t.Params), encoded(t.Selectors),
-			versionText(t.MinVersion), t.MinReason, t.Platform, t.RetrySafe, string(t.State), string(t.LeasedBy), micros(t.LeaseUntil), t.Fence,
+			versionText(t.MinVersion), t.MinReason, t.Platform, t.RetrySafe, t.Lease.Microseconds(), string(t.State), string(t.LeasedBy), micros(t.LeaseUntil), t.Fence,
 			int64(t.Attempts), encoded(t.Tried), string(t.Result), failureText(t.Failure), t.Settled, micros(t.CreatedAt), micros(t.Deadline),
 			micros(t.FinishedAt))
 		return taken(err, "a task with the id %s exists already", t.ID)
@@ -138,26 +138,40 @@ func (s *Store) changeTask(ctx context.Context, update string, args ...any) (t t
 	return t, nil
 }
 
-// RenewLeases moves the end of the leases that a delegate holds; no ids means all of them. A delegate that holds none costs
-// no write.
-func (s *Store) RenewLeases(ctx context.Context, by delegate.ID, ids []task.ID, until time.Time) (err error) {
+// RenewLeases begins the leases that a delegate holds anew; no ids means all of them. A delegate that holds none costs no
+// write.
+func (s *Store) RenewLeases(ctx context.Context, by delegate.ID, ids []task.ID, now time.Time) (err error) {
 	defer fault.Wrap(&err, "renew leases of %s", by)
-	var held int
-	err = s.reads.row(ctx, `SELECT count(*) FROM tasks WHERE leased_by = $1 AND state = 'leased'`, string(by)).Scan(&held)
-	if err != nil || held == 0 {
-		return err
+	names := make([]string, 0, len(ids))
+	for _, id := range ids {
+		names = append(names, string(id))
 	}
-	names := each(ids, func(id task.ID) string { return string(id) })
 	if err := few(names); err != nil {
 		return err
 	}
 	var w where
-	text := `UPDATE tasks SET lease_until = ` + w.arg(micros(until))
+	return s.moveLeases(ctx, `UPDATE tasks SET lease_until = lease + `+w.arg(micros(now)), by, names, w)
+}
+
+// EndLeases ends all leases that a delegate holds.
+func (s *Store) EndLeases(ctx context.Context, by delegate.ID, now time.Time) (err error) {
+	defer fault.Wrap(&err, "end leases of %s", by)
+	var w where
+	return s.moveLeases(ctx, `UPDATE tasks SET lease_until = `+w.arg(micros(now)), by, nil, w)
+}
+
+// moveLeases runs an update of the leases that a delegate holds; no names means all of them.
+func (s *Store) moveLeases(ctx context.Context, update string, by delegate.ID, names []string, w where) error {
+	var held int
+	err := s.reads.row(ctx, `SELECT count(*) FROM tasks WHERE leased_by = $1 AND state = 'leased'`, string(by)).Scan(&held)
+	if err != nil || held == 0 {
+		return err
+	}
 	w.equal("leased_by", string(by))
 	w.and("state = 'leased'")
 	w.in("id", names)
 	return s.write(ctx, func(ctx context.Context, tx *session) error {
-		_, err := tx.exec(ctx, text+w.text(), w.args...)
+		_, err := tx.exec(ctx, update+w.text(), w.args...)
 		return err
 	})
 }

@@ -21,8 +21,10 @@ type store interface {
 	QueuedTasks(ctx context.Context, account string, platform bool, after Task, limit int) ([]Task, error)
 	// LeaseTask leases a queued task, or a retry-safe one whose lease has ended, before its deadline, and counts its fence up.
 	LeaseTask(ctx context.Context, id ID, by delegate.ID, now, until time.Time) (Task, error)
-	// RenewLeases prolongs the leases that a delegate holds; ids empty means all of them.
-	RenewLeases(ctx context.Context, by delegate.ID, ids []ID, until time.Time) error
+	// RenewLeases begins the leases that a delegate holds anew; ids empty means all of them.
+	RenewLeases(ctx context.Context, by delegate.ID, ids []ID, now time.Time) error
+	// EndLeases ends all leases that a delegate holds.
+	EndLeases(ctx context.Context, by delegate.ID, now time.Time) error
 	// FinishTask ends a leased task; fence 0 accepts whatever lease the delegate holds.
 	FinishTask(ctx context.Context, id ID, by delegate.ID, fence int64, end End) (Task, error)
 	// EndTask ends a task if state, fence and lease are still those of t.
@@ -73,6 +75,8 @@ type Queue struct {
 	Handlers map[string]Handler // by kind; a kind without one has nothing to prepare or to settle
 	Log      *slog.Logger
 	Now      func() time.Time
+	// Keep is how long finished tasks are remembered; 0 means KeepFinished.
+	Keep time.Duration
 }
 
 // ErrGone is what a delegate gets that asks for a task which is no longer on offer.
@@ -87,7 +91,7 @@ func (q *Queue) Submit(ctx context.Context, t Task) (Task, error) {
 		return Task{}, err
 	}
 	now := q.Now().UTC()
-	t.State, t.RetrySafe, t.CreatedAt = Queued, kind.RetrySafe, now
+	t.State, t.RetrySafe, t.Lease, t.CreatedAt = Queued, kind.RetrySafe, kind.lease(), now
 	if t.ID == "" {
 		t.ID = NewID()
 	}
@@ -174,7 +178,7 @@ func (q *Queue) Acquire(ctx context.Context, account string, id ID, by delegate.
 		return Lease{}, nil, err
 	}
 	now := q.Now().UTC()
-	t, err = q.Store.LeaseTask(ctx, id, by, now, now.Add(q.lease(t.Kind)))
+	t, err = q.Store.LeaseTask(ctx, id, by, now, now.Add(t.Lease))
 	if err != nil {
 		return Lease{}, nil, gone(err)
 	}
@@ -230,7 +234,7 @@ func (q *Queue) notPrepared(ctx context.Context, t Task, cause error) error {
 // Renew prolongs the leases of a delegate that says it lives. ids are the tasks that it is working on; a delegate that
 // does not say which keeps all it holds.
 func (q *Queue) Renew(ctx context.Context, by delegate.ID, ids []ID) error {
-	return q.Store.RenewLeases(ctx, by, ids, q.Now().UTC().Add(LeaseFor))
+	return q.Store.RenewLeases(ctx, by, ids, q.Now().UTC())
 }
 
 // Report is what a delegate says of a task.
@@ -373,11 +377,11 @@ func (q *Queue) kind(name string) (Kind, error) {
 	return Kind{}, fault.New(fault.Invalid, "there is no task type %q", name)
 }
 
-func (q *Queue) lease(name string) time.Duration {
-	if k, err := q.kind(name); err == nil && k.Lease > 0 {
-		return k.Lease
+func (k Kind) lease() time.Duration {
+	if k.Lease == 0 {
+		return LeaseFor
 	}
-	return LeaseFor
+	return k.Lease
 }
 
 func (k Kind) timeout() time.Duration {

@@ -1,6 +1,7 @@
 package task
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"log/slog"
@@ -24,7 +25,7 @@ func (q *Queue) Run(ctx context.Context) error {
 		}
 		if now := q.Now(); now.Sub(cleaned) > cleaning {
 			cleaned = now
-			if err := q.Store.DeleteTasks(ctx, now.Add(-KeepFinished)); err != nil && ctx.Err() == nil {
+			if err := q.Store.DeleteTasks(ctx, now.Add(-cmp.Or(q.Keep, KeepFinished))); err != nil && ctx.Err() == nil {
 				q.Log.ErrorContext(ctx, "old tasks not deleted", slog.Any("error", err))
 			}
 		}
@@ -139,8 +140,7 @@ func (q *Queue) name(t Task) string {
 
 // DelegateGone ends or offers again, at once, what a delegate held that was revoked or said good-bye.
 func (q *Queue) DelegateGone(ctx context.Context, by delegate.ID) error {
-	now := q.Now().UTC()
-	if err := q.Store.RenewLeases(ctx, by, nil, now.Add(-time.Millisecond)); err != nil {
+	if err := q.Store.EndLeases(ctx, by, q.Now().UTC()); err != nil {
 		return err
 	}
 	return q.Sweep(ctx)

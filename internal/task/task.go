@@ -54,7 +54,7 @@ func (s State) May(to State) bool { return slices.Contains(next[s], to) }
 // Done reports whether the state is final.
 func (s State) Done() bool { return len(next[s]) == 0 }
 
-// The numbers, see design/DEFAULTS.md.
+// The numbers of tasks.
 const (
 	LeaseFor       = 60 * time.Second // renewed by heartbeat
 	DefaultTimeout = 10 * time.Minute
@@ -68,8 +68,8 @@ type Kind struct {
 	Name      string
 	RetrySafe bool          // doing it twice does no harm
 	Timeout   time.Duration // from submission; 0 means DefaultTimeout
-	// Lease is the first lease; 0 means LeaseFor. It must be shorter than Timeout, or a delegate that is lost could not
-	// be replaced in time.
+	// Lease is how long a lease lasts unless it is renewed; 0 means LeaseFor. It must be shorter than Timeout, or a
+	// delegate that is lost could not be replaced in time.
 	Lease time.Duration
 }
 
@@ -85,6 +85,7 @@ type Task struct {
 	MinReason  string
 	Platform   bool // the manager itself does it
 	RetrySafe  bool
+	Lease      time.Duration // how long a lease lasts unless it is renewed
 
 	State      State
 	LeasedBy   delegate.ID

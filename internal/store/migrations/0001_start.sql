@@ -221,6 +221,7 @@ CREATE TABLE tasks (
     min_reason  text    NOT NULL,
     platform    boolean NOT NULL,
     retry_safe  boolean NOT NULL,
+    lease       bigint  NOT NULL,
     state       text    NOT NULL,
     leased_by   text    NOT NULL,
     lease_until bigint  NOT NULL,

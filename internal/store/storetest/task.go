@@ -16,7 +16,7 @@ import (
 func queued(id string, created int) task.Task {
 	return task.Task{
 		ID: task.ID(id), Scope: prj1(), Kind: "aws.validate", Subject: prj1().Path("aws"), Params: []byte(`{"a":1}`), Selectors: []string{"b", "a"},
-		MinVersion: delegate.SessionTokenSince(), MinReason: "a session token", RetrySafe: true, State: task.Queued, CreatedAt: at(created), Deadline: at(created + 600),
+		MinVersion: delegate.SessionTokenSince(), MinReason: "a session token", RetrySafe: true, Lease: 20 * time.Second, State: task.Queued, CreatedAt: at(created), Deadline: at(created + 600),
 	}
 }
 
@@ -169,7 +169,7 @@ func tasks() checks {
 			end := task.End{State: task.Expired, At: at(70)}
 			_, err = s.EndTask(ctx, seen, end)
 			fails(t, err, fault.NotFound)
-			must(t, s.RenewLeases(ctx, "d1", nil, at(90)))
+			must(t, s.RenewLeases(ctx, "d1", nil, at(70)))
 			_, err = s.EndTask(ctx, leased, end)
 			fails(t, err, fault.NotFound)
 			_, err = s.ReleaseTask(ctx, leased, nil)
@@ -216,11 +216,12 @@ func tasks() checks {
 				}
 				return list
 			}
-			must(t, s.RenewLeases(ctx, "d0", []task.ID{"t1", "t3", "none"}, at(70)))
+			must(t, s.RenewLeases(ctx, "d0", []task.ID{"t1", "t3", "none"}, at(50))) // a lease of theirs lasts 20 s
 			same(t, until(), []time.Time{at(61), at(70), at(61), at(61)})
-			must(t, s.RenewLeases(ctx, "d0", nil, at(80)))
+			must(t, s.RenewLeases(ctx, "d0", nil, at(60)))
 			same(t, until(), []time.Time{at(80), at(80), at(80), at(61)})
-			must(t, s.RenewLeases(ctx, "d1", nil, at(5))) // a delegate that left
+			must(t, s.EndLeases(ctx, "d1", at(5))) // a delegate that left
+			must(t, s.EndLeases(ctx, "nobody", at(1)))
 			must(t, s.RenewLeases(ctx, "nobody", nil, at(90)))
 			same(t, until(), []time.Time{at(80), at(80), at(80), at(5)})
 		},
