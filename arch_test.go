@@ -66,6 +66,8 @@ var ring = map[string]int{
 	"internal/cli":         4,
 	"internal/belaytest":   4,
 	"internal/api/apitest": 4,
+	"internal/bench":       4,
+	"internal/e2e":         4, // tests only
 	"cmd/belay":            4,
 }
 
