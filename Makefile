@@ -43,8 +43,8 @@ vuln: ## look for known vulnerabilities that the code reaches
 check: ## all that can be said without running the product: format, lint, modules, generated files, vulnerabilities, rings
 	scripts/check.sh
 
-bench: ## run the benchmarks
-	go test -run '^$$' -bench . -benchmem ./...
+bench: build ## measure what Belay promises, beside baselines of the same run (some minutes)
+	go run ./internal/bench -belay bin/belay
 
 e2e: ## run the whole flows (build tag e2e)
 	scripts/test.sh -tags e2e -run '^TestE2E'

@@ -183,7 +183,7 @@ func (c *crowd) do(ctx context.Context, client *http.Client, method, path string
 	if err != nil {
 		return err
 	}
-	defer answer.Body.Close()
+	defer func() { _ = answer.Body.Close() }() // read to its end
 	text, err := io.ReadAll(answer.Body)
 	if err != nil {
 		return err

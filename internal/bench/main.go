@@ -69,7 +69,7 @@ func run(ctx context.Context, program, only string, quick bool) error {
 	b := &bench{belay: program, folder: folder, quick: quick}
 	fmt.Printf("Belay's figures, %s, %s\n\n", time.Now().UTC().Format(time.DateOnly), machine())
 	out := tabwriter.NewWriter(os.Stdout, 0, 4, 2, ' ', 0)
-	fmt.Fprintln(out, "figure\tmeasured\tbaseline of this run\tratio\tgoal\tmet")
+	_, _ = fmt.Fprintln(out, "figure\tmeasured\tbaseline of this run\tratio\tgoal\tmet")
 	for _, s := range []scenario{
 		{"round-trip-1", roundTrip(1)},
 		{"round-trip-1000", roundTrip(1000)},
@@ -88,7 +88,7 @@ func run(ctx context.Context, program, only string, quick bool) error {
 			return fmt.Errorf("%s: %w", s.name, err)
 		}
 		for _, r := range rows {
-			fmt.Fprintf(out, "%s\t%s\t%s\t%s\t%s\t%s\n", r.figure, r.value, r.baseline, r.ratio, r.goal, r.met)
+			_, _ = fmt.Fprintf(out, "%s\t%s\t%s\t%s\t%s\t%s\n", r.figure, r.value, r.baseline, r.ratio, r.goal, r.met)
 		}
 	}
 	return out.Flush()

@@ -11,7 +11,6 @@ import (
 	"net/http"
 	"os"
 	"os/exec"
-	"path/filepath"
 	"regexp"
 	"strconv"
 	"strings"
@@ -122,7 +121,7 @@ func (b *bench) startManager(ctx context.Context, client *http.Client, args ...s
 	if err != nil {
 		return nil, err
 	}
-	p, err := startProcess(environment("BELAY_RATE_LIMIT=-1"), b.belay, append([]string{"manager", "--data", data, "--listen", "127.0.0.1:0", "--test-every", "-1s"}, args...)...)
+	p, err := startProcess(environment("BELAY_RATE_LIMIT=-1"), b.belay, append([]string{"manager", "--data", data, "--listen", "127.0.0.1:0", "--test-every=0s"}, args...)...)
 	if err != nil {
 		return nil, err
 	}
@@ -166,7 +165,7 @@ func (m *manager) call(ctx context.Context, method, path string, body, into any)
 	if err != nil {
 		return err
 	}
-	defer answer.Body.Close()
+	defer func() { _ = answer.Body.Close() }() // read to its end
 	text, err := io.ReadAll(answer.Body)
 	if err != nil {
 		return err
@@ -188,7 +187,7 @@ func (b *bench) delegate(m *manager, name string, more ...string) (*process, err
 	}
 	return startProcess(environment(append([]string{
 		"ACCOUNT_ID=" + m.account, "DELEGATE_TOKEN=" + m.token, "MANAGER_HOST_AND_PORT=" + m.url, "DELEGATE_NAME=" + name,
-		"DELEGATE_HTTP_PORT=0", "HOME=" + home, "AWS_EC2_METADATA_DISABLED=true", "BELAY_CA_FILE=" + filepath.Join(b.folder, "cert.pem"),
+		"DELEGATE_HTTP_PORT=0", "HOME=" + home, "AWS_EC2_METADATA_DISABLED=true",
 	}, more...)...), b.belay, "delegate", "run")
 }
 

@@ -8,6 +8,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"sync"
 	"syscall"
@@ -117,7 +118,7 @@ func parked(ctx context.Context, b *bench) ([]row, error) {
 	return []row{
 		{name + "memory", mib(ours.rss), mib(theirs.rss) + " bare net/http", fmt.Sprintf("%.2f×", memory), "at most 1.5×", met(memory <= 1.5)},
 		{name + "idle CPU", share(ours.cpu, window), share(theirs.cpu, window) + " bare net/http", fmt.Sprintf("%.2f×", processor), "at most 1.5×", met(processor <= 1.5)},
-		{name + "failed calls", fmt.Sprint(ours.failures), fmt.Sprint(theirs.failures), "", "0", met(ours.failures == 0)},
+		{name + "failed calls", strconv.FormatInt(ours.failures, 10), strconv.FormatInt(theirs.failures, 10), "", "0", met(ours.failures == 0)},
 	}, nil
 }
 
@@ -326,11 +327,32 @@ func commits(ctx context.Context, b *bench) ([]row, error) {
 	if err != nil {
 		return nil, errors.Join(err, errors.New(string(out)))
 	}
-	var rows []row
-	for line := range strings.Lines(string(out)) {
-		if fields := strings.Fields(line); len(fields) > 2 && strings.HasPrefix(line, "Benchmark") {
-			rows = append(rows, row{figure: fields[0], value: strings.Join(fields[2:], " ")})
+	// A line is: name, count, then pairs of value and unit.
+	rate := func(benchmark, unit string) float64 {
+		for line := range strings.Lines(string(out)) {
+			fields := strings.Fields(line)
+			if len(fields) == 0 || !strings.HasPrefix(fields[0], "BenchmarkGroupCommit/"+benchmark) {
+				continue
+			}
+			for i := 3; i < len(fields); i += 2 {
+				if fields[i] == unit {
+					value, err := strconv.ParseFloat(fields[i-1], 64)
+					if err != nil {
+						return 0
+					}
+					return value
+				}
+			}
 		}
+		return 0
 	}
-	return rows, nil
+	syncs, one, many := rate("fdatasync", "fdatasyncs/s"), rate("one_at_a_time", "rows/s"), rate("128_outstanding", "rows/s")
+	if syncs == 0 || many == 0 {
+		return nil, fmt.Errorf("the benchmark's output was not understood: %s", out)
+	}
+	base := fmt.Sprintf("%.0f fdatasyncs a second", syncs)
+	return []row{
+		{"durable rows, one at a time", fmt.Sprintf("%.0f a second", one), base, fmt.Sprintf("%.2f×", one/syncs), "", ""},
+		{"durable rows, 128 outstanding", fmt.Sprintf("%.0f a second", many), base, fmt.Sprintf("%.1f×", many/syncs), "at least 3×", met(many >= 3*syncs)},
+	}, nil
 }

@@ -89,7 +89,7 @@ func instanceKeys(t *testing.T, url string) []string {
 		if err != nil {
 			t.Fatal(err)
 		}
-		defer answer.Body.Close()
+		defer func() { _ = answer.Body.Close() }()
 		return readAll(t, answer)
 	}
 	const token, role = "X-aws-ec2-metadata-token", "/latest/meta-data/iam/security-credentials/"
@@ -111,7 +111,7 @@ func TestDelegatesOwnRoleFromTheContainerEndpoint(t *testing.T) {
 			return
 		}
 		w.Header().Set("Content-Type", "application/json")
-		fmt.Fprintf(w, `{"AccessKeyId":"ASIAPODIDENTITY","SecretAccessKey":"s","Token":"t","AccountId":%q,"Expiration":%q}`,
+		_, _ = fmt.Fprintf(w, `{"AccessKeyId":"ASIAPODIDENTITY","SecretAccessKey":"s","Token":"t","AccountId":%q,"Expiration":%q}`,
 			motoAccount, time.Now().Add(time.Hour).UTC().Format(time.RFC3339))
 	}))
 	t.Cleanup(endpoint.Close)
@@ -217,7 +217,7 @@ func TestRefusalsAgainstMotoWithEnforcement(t *testing.T) {
 		}
 		return strings.TrimSpace(string(out))
 	}
-	user := func(name string, policy string) (key, secret string) {
+	user := func(name, policy string) (key, secret string) {
 		t.Helper()
 		aws("iam", "create-user", "--user-name", name)
 		if policy != "" {

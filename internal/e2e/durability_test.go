@@ -182,7 +182,7 @@ func completed(t *testing.T, p *process) int {
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer answer.Body.Close()
+	defer func() { _ = answer.Body.Close() }()
 	total := 0.0
 	for line := range strings.Lines(readAll(t, answer)) {
 		if strings.HasPrefix(line, "io_harness_custom_metric_task_completed_total") {

@@ -9,6 +9,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"net/http"
 	"os"
 	"os/exec"
@@ -32,7 +33,7 @@ func run(m *testing.M) int {
 		fmt.Fprintln(os.Stderr, err)
 		return 1
 	}
-	defer os.RemoveAll(folder)
+	defer func() { _ = os.RemoveAll(folder) }()
 	belay = filepath.Join(folder, "belay")
 	build := exec.Command("go", "build", "-trimpath", "-buildvcs=false", "-ldflags", "-s -w", "-o", belay, "github.com/belay-dev/belay/cmd/belay")
 	build.Env = append(os.Environ(), "CGO_ENABLED=0")
@@ -215,7 +216,7 @@ func (m *manager) call(ctx context.Context, method, path string, body any) (int,
 	if err != nil {
 		return 0, nil, err
 	}
-	defer answer.Body.Close()
+	defer func() { _ = answer.Body.Close() }()
 	text, err := io.ReadAll(answer.Body)
 	return answer.StatusCode, text, err
 }
@@ -297,12 +298,10 @@ func (m *manager) secret(id, value string) {
 }
 
 // connector saves an AWS connector at account scope.
-func (m *manager) connector(id string, credential map[string]any, more map[string]any) {
+func (m *manager) connector(id string, credential, more map[string]any) {
 	m.t.Helper()
 	spec := map[string]any{"credential": credential, "executeOnDelegate": true}
-	for k, v := range more {
-		spec[k] = v
-	}
+	maps.Copy(spec, more)
 	m.must(http.MethodPost, "/ng/api/connectors", map[string]any{"connector": map[string]any{
 		"name": id, "identifier": id, "type": "Aws", "spec": spec,
 	}}, nil)
@@ -335,20 +334,4 @@ func (m *manager) test(id string, options map[string]any) tested {
 	var result tested
 	m.must(http.MethodPost, "/belay/v1/connectors/"+id+"/test", options, &result)
 	return result
-}
-
-// cli runs the program as a person would, with the manager's address and key.
-func (m *manager) cli(args ...string) (stdout, stderr string, code int) {
-	m.t.Helper()
-	cmd := exec.CommandContext(m.t.Context(), belay, args...)
-	var out, errs bytes.Buffer
-	cmd.Stdout, cmd.Stderr = &out, &errs
-	cmd.Env = clean("BELAY_ENDPOINT="+m.url, "BELAY_API_KEY="+m.key, "BELAY_ACCOUNT="+m.account, "HOME="+m.t.TempDir())
-	if err := cmd.Run(); err != nil {
-		var exit *exec.ExitError
-		if !errors.As(err, &exit) {
-			m.t.Fatal(err)
-		}
-	}
-	return out.String(), errs.String(), cmd.ProcessState.ExitCode()
 }

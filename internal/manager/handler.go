@@ -152,6 +152,8 @@ func (m *Manager) serve(ctx context.Context) error {
 		hangUp()
 		err = server.Close()
 	}
-	<-done
+	if ended := <-done; !errors.Is(ended, http.ErrServerClosed) {
+		err = errors.Join(err, ended)
+	}
 	return err
 }

@@ -114,6 +114,5 @@ type said struct {
 
 // Line takes one line.
 func (s said) Line(level, message string) {
-	//nolint:sloglint // a line of a task comes without a context
 	s.log.Debug("platform task says", slog.String("task", string(s.id)), slog.String("line_level", level), slog.String("line", message))
 }
