@@ -25,10 +25,12 @@ import (
 )
 
 // crowd is many delegates that do nothing but be there: each registers, sends a heartbeat every ten seconds and keeps a
-// poll open, over connections of its own. It is written from the protocol, not with our agent.
+// poll open over a connection of its own. Registrations and heartbeats share a few connections, so that ten thousand
+// delegates fit under a limit of twenty thousand open files. It is written from the protocol, not with our agent.
 type crowd struct {
 	url, account, authorization string
 	tls                         *tls.Config
+	shared                      *http.Client
 	parked                      atomic.Int64 // polls that are open now
 	failures                    atomic.Int64
 	stop                        context.CancelFunc
@@ -75,17 +77,19 @@ func (b *bench) gather(ctx context.Context, url, account, token string, count in
 		stop()
 		return nil, err
 	}
-	starting := make(chan struct{}, 64) // so many at once
+	const together = 64
+	c.shared = &http.Client{Timeout: 30 * time.Second, Transport: &http.Transport{TLSClientConfig: c.tls, MaxConnsPerHost: together, MaxIdleConnsPerHost: together}}
+	starting := make(chan struct{}, together)
 	for i := range count {
 		c.running.Go(func() {
 			starting <- struct{}{}
-			id, client, err := c.register(ctx, i)
+			id, err := c.register(ctx, i)
 			<-starting
 			if err != nil {
 				c.failures.Add(1)
 				return
 			}
-			c.live(ctx, i, id, client)
+			c.live(ctx, i, id)
 		})
 	}
 	deadline := time.Now().Add(5 * time.Minute)
@@ -114,18 +118,15 @@ func (b *bench) trust() (*tls.Config, error) {
 
 func (c *crowd) leave() { c.stop(); c.running.Wait() }
 
-func (c *crowd) register(ctx context.Context, i int) (string, *http.Client, error) {
-	client := &http.Client{Timeout: 30 * time.Second, Transport: &http.Transport{
-		TLSClientConfig: c.tls, MaxIdleConnsPerHost: 2, IdleConnTimeout: 5 * time.Minute, ReadBufferSize: 1024, WriteBufferSize: 1024, ForceAttemptHTTP2: false,
-	}}
+func (c *crowd) register(ctx context.Context, i int) (string, error) {
 	var answer protocol.Registered
 	for try := 0; ; try++ {
-		err := c.do(ctx, client, http.MethodPost, protocol.PathRegister, c.registration(i, ""), &answer)
+		err := c.do(ctx, c.shared, http.MethodPost, protocol.PathRegister, c.registration(i, ""), &answer)
 		if err == nil {
-			return answer.Resource.DelegateID, client, nil
+			return answer.Resource.DelegateID, nil
 		}
 		if try == 30 || ctx.Err() != nil {
-			return "", nil, err
+			return "", err
 		}
 		time.Sleep(time.Duration(100+10*try) * time.Millisecond)
 	}
@@ -138,7 +139,10 @@ func (c *crowd) registration(i int, id string) protocol.Registration {
 	}
 }
 
-func (c *crowd) live(ctx context.Context, i int, id string, client *http.Client) {
+func (c *crowd) live(ctx context.Context, i int, id string) {
+	client := &http.Client{Timeout: 30 * time.Second, Transport: &http.Transport{
+		TLSClientConfig: c.tls, MaxIdleConnsPerHost: 1, IdleConnTimeout: 5 * time.Minute, ReadBufferSize: 1024, WriteBufferSize: 1024,
+	}}
 	c.running.Go(func() {
 		tick := time.NewTicker(10 * time.Second)
 		defer tick.Stop()
@@ -148,7 +152,7 @@ func (c *crowd) live(ctx context.Context, i int, id string, client *http.Client)
 				return
 			case <-tick.C:
 			}
-			if err := c.do(ctx, client, http.MethodPost, protocol.PathHeartbeat, c.registration(i, id), nil); err != nil && ctx.Err() == nil {
+			if err := c.do(ctx, c.shared, http.MethodPost, protocol.PathHeartbeat, c.registration(i, id), nil); err != nil && ctx.Err() == nil {
 				c.failures.Add(1)
 			}
 		}

@@ -75,7 +75,7 @@ func parked(ctx context.Context, b *bench) ([]row, error) {
 	if b.quick {
 		count, window = 200, 25*time.Second
 	}
-	if err := raiseFiles(uint64(2*count + 1000)); err != nil {
+	if err := raiseFiles(uint64(count + 1000)); err != nil {
 		return nil, err
 	}
 	if err := makeCertificate(b.folder); err != nil {

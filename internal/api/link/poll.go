@@ -53,6 +53,13 @@ func (s *Server) events(r *http.Request, who caller) (any, error) {
 			return nil, errStopped
 		case <-rings:
 		case <-timer.C:
+			if time.Now().Before(until) {
+				break // only a pause is over
+			}
+			if who.over() {
+				return nil, s.tooLate(who)
+			}
+			return protocol.Events{DelegateTaskEvents: []protocol.Event{}}, nil // the next poll begins with a look of its own
 		}
 		if d, err = s.own(who, id); err != nil {
 			return nil, err
