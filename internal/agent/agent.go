@@ -44,7 +44,7 @@ const (
 	revokedUpTo    = 60 * time.Second // how slowly a refused token is tried again
 	sampleEvery    = 5 * time.Second
 	abortPatience  = 10 * time.Second // for runners that were told to stop
-	lostRacesPause = 250 * time.Millisecond
+	lostRacesPause = 10 * time.Millisecond // the manager slows down who is offered the same again and again
 )
 
 // Agent is a delegate. Fill the fields, then call Run once.

@@ -160,21 +160,28 @@ func TestTwoDelegatesRaceForAThousandTasks(t *testing.T) {
 	close(work)
 	wait.Wait()
 
-	done := []int{completed(t, one), completed(t, two)}
-	t.Logf("%d tasks: %d failed, %d done by the first delegate, %d by the second", tasks, failed.Load(), done[0], done[1])
-	if done[0]+done[1] != tasks {
-		t.Fatalf("the delegates finished %d tasks, %d were asked for", done[0]+done[1], tasks)
+	const done = "io_harness_custom_metric_task_completed_total"
+	first, second := metric(t, one, done), metric(t, two, done)
+	lost := sample(t, m.url+"/metrics", `belay_link_acquires_total{result="lost"}`)
+	t.Logf("%d tasks: %d failed, %d done by the first delegate, %d by the second, %d races lost", tasks, failed.Load(), first, second, lost)
+	if first+second != tasks {
+		t.Fatalf("the delegates finished %d tasks, %d were asked for", first+second, tasks)
 	}
-	if done[0] == 0 || done[1] == 0 {
-		t.Fatal("one delegate did nothing, so there was no race")
+	if min(first, second) == 0 && lost == 0 {
+		t.Fatal("one delegate never tried, so there was no race")
 	}
 }
 
-// completed reads from a delegate's own metrics how many tasks it has finished.
-func completed(t *testing.T, p *process) int {
+// metric reads one of a delegate's own metrics.
+func metric(t *testing.T, p *process, name string) int {
 	t.Helper()
-	address := p.find(`"address":"([^"]+)"`)
-	r, err := http.NewRequestWithContext(t.Context(), http.MethodGet, "http://"+address+"/api/metrics", nil)
+	return sample(t, "http://"+p.find(`"address":"([^"]+)"`)+"/api/metrics", name)
+}
+
+// sample reads a metric by its name and labels; one that is not there yet is 0.
+func sample(t *testing.T, url, name string) int {
+	t.Helper()
+	r, err := http.NewRequestWithContext(t.Context(), http.MethodGet, url, nil)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -183,17 +190,18 @@ func completed(t *testing.T, p *process) int {
 		t.Fatal(err)
 	}
 	defer func() { _ = answer.Body.Close() }()
-	total := 0.0
 	for line := range strings.Lines(readAll(t, answer)) {
-		if strings.HasPrefix(line, "io_harness_custom_metric_task_completed_total") {
-			n, err := strconv.ParseFloat(strings.TrimSpace(line[strings.LastIndex(line, " ")+1:]), 64)
-			if err != nil {
-				t.Fatal(err)
-			}
-			total += n
+		value, ok := strings.CutPrefix(line, name+" ")
+		if !ok {
+			continue
 		}
+		n, err := strconv.ParseFloat(strings.TrimSpace(value), 64)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return int(n)
 	}
-	return int(total)
+	return 0
 }
 
 // Throttling is waited out with the connector's own strategy, seen from AWS's side.
