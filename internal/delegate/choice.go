@@ -151,18 +151,30 @@ func (c Choice) Sentence() string {
 	return "No delegate can take the task."
 }
 
-// Reasons lists why each delegate was refused: "eks-prod-1 lacks frankfurt".
+// Reasons lists why each delegate was refused: "eks-prod-1: lacks frankfurt". Delegates of other organizations and
+// projects are counted, not named: whoever may see the work need not know them.
 func (c Choice) Reasons() []string {
 	const most = 20
 	var out []string
-	for i, o := range c.Opinions {
-		if i == most {
-			out = append(out, fmt.Sprintf("and %d more", len(c.Opinions)-most))
-			break
+	named, others := 0, 0
+	for _, o := range c.Opinions {
+		switch {
+		case o.Verdict == OtherScope:
+			others++
+		case o.Verdict != Eligible:
+			if named++; named <= most {
+				out = append(out, fmt.Sprintf("%s: %s", describe(o.Delegate), o.Reason))
+			}
 		}
-		if o.Verdict != Eligible {
-			out = append(out, fmt.Sprintf("%s: %s", describe(o.Delegate), o.Reason))
-		}
+	}
+	if named > most {
+		out = append(out, fmt.Sprintf("and %d more", named-most))
+	}
+	switch {
+	case others == 1:
+		out = append(out, "1 delegate of other organizations or projects: its token does not reach here")
+	case others > 1:
+		out = append(out, fmt.Sprintf("%d delegates of other organizations or projects: their tokens do not reach here", others))
 	}
 	return out
 }

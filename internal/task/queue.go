@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"log/slog"
 	"math/rand/v2"
+	"slices"
 	"time"
 
 	"github.com/belay-dev/belay/internal/delegate"
@@ -130,6 +131,15 @@ func (q *Queue) wake(t Task, eligible []delegate.Delegate) {
 	}
 }
 
+// wakeFor rings for those who may take a task that is on offer again.
+func (q *Queue) wakeFor(t Task) {
+	if t.Platform {
+		q.wake(t, nil)
+		return
+	}
+	q.wake(t, q.Fleet.Choose(t.Need()).Eligible())
+}
+
 // DelegateTopic is the bell's topic for a delegate's parked poll.
 func DelegateTopic(id delegate.ID) string { return "delegate/" + string(id) }
 
@@ -149,7 +159,7 @@ func (q *Queue) Offers(ctx context.Context, d delegate.Delegate) ([]Task, error)
 			return nil, err
 		}
 		for _, t := range queued {
-			if v, _ := delegate.Judge(t.Need(), d, now); v == delegate.Eligible {
+			if v, _ := delegate.Judge(q.needFor(t, d), d, now); v == delegate.Eligible {
 				offers = append(offers, t)
 			}
 			if len(offers) == mostOffers {
@@ -189,6 +199,9 @@ func (q *Queue) Acquire(ctx context.Context, account string, id ID, by delegate.
 			return Lease{}, nil, q.notPrepared(ctx, t, err)
 		}
 	}
+	if err := context.Cause(ctx); err != nil {
+		return Lease{}, nil, q.putBack(ctx, t, err) // who asked has hung up: nobody has the payload
+	}
 	return Lease{Task: t, Fence: t.Fence, Until: t.LeaseUntil}, payload, nil
 }
 
@@ -203,21 +216,29 @@ func (q *Queue) mayTake(t Task, by delegate.ID) error {
 	if err != nil {
 		return err
 	}
-	need := t.Need()
-	if v, reason := delegate.Judge(need, d, q.Now()); v != delegate.Eligible {
+	if v, reason := delegate.Judge(q.needFor(t, d), d, q.Now()); v != delegate.Eligible {
 		return fault.New(fault.Denied, "delegate %s may not take task %s: %s", d.Name, t.ID, reason)
 	}
 	return nil
 }
 
+// needFor is what a task asks of one delegate. A delegate that tried the task before is asked again when no other is left
+// that could do it, now or soon: the last one that fits is never kept away.
+func (q *Queue) needFor(t Task, d delegate.Delegate) delegate.Need {
+	need := t.Need()
+	if slices.Contains(t.Tried, d.ID) {
+		if choice := q.Fleet.Choose(need); len(choice.Eligible()) == 0 && !choice.Waiting() {
+			need.Tried = nil
+		}
+	}
+	return need
+}
+
 // notPrepared ends a task whose payload could not be made. An outage puts it back instead: the next delegate may have
 // more luck.
 func (q *Queue) notPrepared(ctx context.Context, t Task, cause error) error {
-	if fault.KindOf(cause) == fault.Unavailable && t.Attempts < mostAttempts {
-		if _, err := q.Store.ReleaseTask(ctx, t, t.Tried); err != nil {
-			q.Log.ErrorContext(ctx, "task not put back", slog.String("task", string(t.ID)), slog.Any("error", err))
-		}
-		return fault.Because(fault.Unavailable, cause, "task %s could not be prepared; it is offered again", t.ID)
+	if ctx.Err() != nil || fault.KindOf(cause) == fault.Unavailable && t.Attempts < mostAttempts {
+		return q.putBack(ctx, t, cause)
 	}
 	q.Log.WarnContext(ctx, "task could not be prepared", slog.String("task", string(t.ID)), slog.Any("error", cause))
 	end := End{State: Failed, Failure: Failure{Cause: CausePrepare, Message: fault.Sentence(cause)}, At: q.Now().UTC(), Settled: !q.handled(t.Kind)}
@@ -229,6 +250,19 @@ func (q *Queue) notPrepared(ctx context.Context, t Task, cause error) error {
 		q.Log.ErrorContext(ctx, "outcome of task not dealt with yet", slog.String("task", string(t.ID)), slog.Any("error", err))
 	}
 	return fault.New(fault.NotFound, "task %s was withdrawn: what it needs could not be resolved", t.ID)
+}
+
+// putBack offers a task again that was leased and not handed over, and wakes those who may take it.
+func (q *Queue) putBack(ctx context.Context, t Task, cause error) error {
+	// It must be offered again even when the one who asked for it has hung up.
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), settleLimit)
+	defer cancel()
+	if back, err := q.Store.ReleaseTask(ctx, t, t.Tried); err != nil {
+		q.Log.ErrorContext(ctx, "task not put back; its lease ends by itself", slog.String("task", string(t.ID)), slog.Any("error", err))
+	} else {
+		q.wakeFor(back)
+	}
+	return fault.Because(fault.Unavailable, cause, "task %s could not be prepared; it is offered again", t.ID)
 }
 
 // Renew prolongs the leases of a delegate that says it lives. ids are the tasks that it is working on; a delegate that
@@ -254,7 +288,7 @@ func (q *Queue) Finish(ctx context.Context, account string, id ID, by delegate.I
 		return gone(err)
 	}
 	if t.State.Done() {
-		if t.LeasedBy == by && (r.Fence == 0 || r.Fence == t.Fence) {
+		if t.reported() && t.LeasedBy == by && (r.Fence == 0 || r.Fence == t.Fence) {
 			_, err := q.settle(ctx, t) // a repeated report, perhaps because the first answer was lost
 			return err
 		}
@@ -286,12 +320,14 @@ func (q *Queue) giveBack(ctx context.Context, t Task, by delegate.ID, r Report) 
 	t.Tried = tried
 	choice := q.Fleet.Choose(t.Need())
 	if !t.Platform && (len(choice.Eligible()) > 0 || choice.Waiting()) {
-		back, err := q.Store.ReleaseTask(ctx, t, tried)
-		if err != nil {
-			return gone(err)
-		}
-		q.wake(back, choice.Eligible())
-		return nil
+		// A heartbeat may renew the lease between the look and the release; that takes nothing from the report.
+		return q.retry(ctx, t, func(t Task) error {
+			back, err := q.Store.ReleaseTask(ctx, t, tried)
+			if err == nil {
+				q.wake(back, choice.Eligible())
+			}
+			return err
+		})
 	}
 	end := End{State: Failed, At: q.Now().UTC(), Settled: !q.handled(t.Kind), Failure: Failure{
 		Cause: CauseReported, Message: "no other delegate is left to try: " + r.Message, Reasons: choice.Reasons(),
@@ -310,14 +346,39 @@ func (q *Queue) Cancel(ctx context.Context, id ID, why string) error {
 	if err != nil || t.State.Done() {
 		return gone(err)
 	}
-	done, err := q.Store.EndTask(ctx, t, End{
-		State: Cancelled, Failure: Failure{Cause: CauseCancelled, Message: why}, At: q.Now().UTC(), Settled: !q.handled(t.Kind),
+	return q.retry(ctx, t, func(t Task) error {
+		done, err := q.Store.EndTask(ctx, t, End{
+			State: Cancelled, Failure: Failure{Cause: CauseCancelled, Message: why}, At: q.Now().UTC(), Settled: !q.handled(t.Kind),
+		})
+		if err != nil {
+			return err
+		}
+		_, err = q.settle(ctx, done)
+		return err
 	})
-	if err != nil {
-		return gone(err)
+}
+
+// retry repeats a change of a task that found it changed meanwhile, as long as it was only renewed: the same lease, or
+// still none.
+func (q *Queue) retry(ctx context.Context, t Task, change func(t Task) error) error {
+	const tries = 5
+	for try := 1; ; try++ {
+		err := change(t)
+		switch {
+		case err == nil:
+			return nil
+		case fault.KindOf(err) != fault.NotFound || try == tries:
+			return gone(err)
+		}
+		now, readErr := q.Store.Task(ctx, t.ID)
+		if readErr != nil {
+			return gone(readErr)
+		}
+		if now.State != t.State || now.Fence != t.Fence || now.LeasedBy != t.LeasedBy {
+			return ErrGone
+		}
+		t = now
 	}
-	_, err = q.settle(ctx, done)
-	return err
 }
 
 // Wait returns the task when it is done and its outcome dealt with. It looks again every reread even when no bell rings,
@@ -346,11 +407,14 @@ func (q *Queue) Wait(ctx context.Context, id ID) (Task, error) {
 	}
 }
 
+// settleLimit bounds what is done for a task although its caller has gone.
+const settleLimit = 30 * time.Second
+
 // settle hands a finished task to its kind and rings for those who wait for it.
 func (q *Queue) settle(ctx context.Context, t Task) (Task, error) {
 	if !t.Settled {
 		// What was reported must be dealt with even when the reporter hangs up now.
-		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), 30*time.Second)
+		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), settleLimit)
 		defer cancel()
 		if h, ok := q.Handlers[t.Kind]; ok {
 			if err := h.Settle(ctx, t); err != nil {

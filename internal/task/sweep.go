@@ -46,8 +46,12 @@ func (q *Queue) Sweep(ctx context.Context) error {
 		return err
 	}
 	for _, t := range overdue {
-		if err := q.overdue(ctx, t, now); err != nil && fault.KindOf(err) != fault.NotFound {
-			return err
+		switch err := q.overdue(ctx, t, now); {
+		case ctx.Err() != nil:
+			return context.Cause(ctx)
+		case err != nil && fault.KindOf(err) != fault.NotFound:
+			// The others must not wait for this one.
+			q.Log.ErrorContext(ctx, "overdue task not dealt with yet", slog.String("task", string(t.ID)), slog.Any("error", err))
 		}
 	}
 	unsettled, err := q.Store.Unsettled(ctx, atOnce)
@@ -97,7 +101,7 @@ func (q *Queue) offerAgain(ctx context.Context, t Task) error {
 	need := t.Need()
 	need.Tried = tried
 	if len(q.Fleet.Choose(need).Eligible()) == 0 {
-		tried = t.Tried
+		tried = nil // whoever comes back first, of those that were lost before too
 	}
 	q.Log.WarnContext(ctx, "delegate lost with a task; it is offered again",
 		slog.String("task", string(t.ID)), slog.String("delegate", string(t.LeasedBy)), slog.Int("attempt", t.Attempts))
@@ -105,7 +109,7 @@ func (q *Queue) offerAgain(ctx context.Context, t Task) error {
 	if err != nil {
 		return err
 	}
-	q.wake(back, q.Fleet.Choose(back.Need()).Eligible())
+	q.wakeFor(back)
 	return nil
 }
 

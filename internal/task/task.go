@@ -124,6 +124,12 @@ const (
 	CauseCancelled    Cause = "cancelled"
 )
 
+// reported says whether the task ended with what its delegate reported, rather than by a deadline, a lost lease or a
+// cancellation.
+func (t Task) reported() bool {
+	return t.State == Succeeded || t.State == Failed && t.Failure.Cause == CauseReported
+}
+
 // Need is what the task asks of a delegate.
 func (t Task) Need() delegate.Need {
 	return delegate.Need{
