@@ -43,7 +43,7 @@ const (
 	retryBase      = 250 * time.Millisecond
 	revokedUpTo    = 60 * time.Second // how slowly a refused token is tried again
 	sampleEvery    = 5 * time.Second
-	abortPatience  = 10 * time.Second // for runners that were told to stop
+	abortPatience  = 10 * time.Second      // for runners that were told to stop
 	lostRacesPause = 10 * time.Millisecond // the manager slows down who is offered the same again and again
 )
 
