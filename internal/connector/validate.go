@@ -228,7 +228,7 @@ func SessionTagKeys() []string {
 }
 
 // Warnings are what will not work as it stands, though it may be saved: a placeholder ARN, a role of another partition
-// than the test Region, cross-account access where the source system's documentation limits it.
+// than the test Region, a delegate's own credentials without saying which delegate.
 func (c Connector) Warnings() []string {
 	var warnings []string
 	region, known := arn.PartitionOf(c.TestRegion())
