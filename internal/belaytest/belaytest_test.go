@@ -12,6 +12,7 @@ import (
 	"path/filepath"
 	"runtime"
 	"strings"
+	"sync/atomic"
 	"syscall"
 	"testing"
 	"time"
@@ -243,6 +244,31 @@ func TestFaultProxyHangsUntilTheClientGivesUp(t *testing.T) {
 	}
 	if _, _, err := do(t, req); !errors.Is(err, context.DeadlineExceeded) {
 		t.Errorf("%v, want the client's own deadline", err)
+	}
+}
+
+// A counterpart that breaks its connection in the middle of an answer is asked again: the client must see the script's
+// faults only.
+func TestFaultProxyHidesAnUpstreamThatBreaksOff(t *testing.T) {
+	t.Parallel()
+	var asked atomic.Int32
+	s := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		w.Header().Set("Content-Length", "5")
+		_, _ = io.WriteString(w, "hel")
+		if asked.Add(1) == 1 {
+			_ = http.NewResponseController(w).Flush()
+			panic(http.ErrAbortHandler)
+		}
+		_, _ = io.WriteString(w, "lo")
+	}))
+	t.Cleanup(s.Close)
+	proxy := belaytest.FaultProxy(t, s.URL)
+	status, text, err := ask(t, "sts", proxy.URL, stsCall)
+	if err != nil || status != 200 || text != "hello" || asked.Load() != 2 {
+		t.Errorf("%d %v %q after %d tries", status, err, text, asked.Load())
+	}
+	if seen := proxy.Requests(); len(seen) != 1 {
+		t.Errorf("the proxy counts %v", seen)
 	}
 }
 
