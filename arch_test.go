@@ -25,6 +25,7 @@ var ring = map[string]int{
 	"iam":           0,
 	"iam/catalogue": 0,
 	"iam/service":   0,
+	"iam/scenario":  0,
 
 	// 0, words: standard library only
 	"internal/fault":    0,

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"strconv"
 	"strings"
 )
 
@@ -132,7 +133,7 @@ func (r *reader) from(token json.Token, pos Position, depth int) (n node, err er
 	case json.Number:
 		n.kind, n.text = numberNode, token.String()
 	case bool:
-		n.kind, n.text = boolNode, fmt.Sprint(token)
+		n.kind, n.text = boolNode, strconv.FormatBool(token)
 	case json.Delim:
 		if depth >= maxDepth {
 			return n, fmt.Errorf("it nests deeper than %d levels", maxDepth)

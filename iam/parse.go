@@ -284,7 +284,7 @@ func parseOperator(name string) (Condition, bool) {
 	for _, op := range operators {
 		if strings.EqualFold(op.name, name) {
 			c.Operator = op.name
-			return c, !(op.kind == opNull && (c.IfExists || c.Quantifier != Single))
+			return c, op.kind != opNull || !c.IfExists && c.Quantifier == Single
 		}
 	}
 	return c, false
@@ -326,7 +326,7 @@ type operator struct {
 
 // operators are all of the policy language.
 // Source: https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_policies_elements_condition_operators.html
-var operators = [...]operator{
+var operators = [...]operator{ //nolint:gochecknoglobals // a table
 	{name: "StringEquals", kind: opString},
 	{name: "StringNotEquals", kind: opString, negated: true},
 	{name: "StringEqualsIgnoreCase", kind: opStringFold},

@@ -1,0 +1,140 @@
+package iam
+
+import "strings"
+
+// statement is a compiled Statement.
+type statement struct {
+	from       *Statement
+	layer      Layer
+	policy     string
+	level      string
+	index      int
+	order      int // unique in the set, in the order in which policies were given
+	effect     Effect
+	actions    []actionPattern
+	notAction  bool
+	resources  []pattern
+	notRes     bool
+	badRes     bool        // NotResource holds an invalid pattern, so that it matches nothing
+	who        *principals // nil where the principal does not count
+	conditions []condition
+	variables  []string // in small letters: what the request must have
+}
+
+// actionPattern is a pattern of an action, in small letters, cut at its colon. A star does not cross the colon; "*" alone
+// matches every action.
+type actionPattern struct {
+	service glob
+	name    glob
+	bare    bool // there is no colon
+}
+
+func newActionPattern(s string) actionPattern {
+	service, name, colon := strings.Cut(encodeGlob(lowerASCII(s)), ":")
+	if !colon && onlyStars(service) {
+		return actionPattern{service: newGlob("\xff"), name: newGlob("\xff")}
+	}
+	return actionPattern{service: newGlob(service), name: newGlob(name), bare: !colon}
+}
+
+func (a *actionPattern) match(service, name []byte) bool {
+	return !a.bare && a.service.matchBytes(service) && a.name.matchBytes(name)
+}
+
+// index finds the statements whose action may match, so that a decision does not look at those of other services.
+type index struct {
+	exact   map[string][]*statement // by action
+	service map[string][]entry      // patterns of one service's actions
+	loose   []entry                 // patterns with a star in the service, and "*"
+	not     []*statement            // NotAction
+}
+
+type entry struct {
+	pattern   actionPattern
+	statement *statement
+}
+
+func (x *index) add(s *statement) {
+	if s.notAction {
+		x.not = append(x.not, s)
+		return
+	}
+	for _, a := range s.actions {
+		switch {
+		case a.bare:
+		case a.service.kind != literalGlob:
+			x.loose = append(x.loose, entry{a, s})
+		case a.name.kind == literalGlob:
+			if x.exact == nil {
+				x.exact = map[string][]*statement{}
+			}
+			action := a.service.text + ":" + a.name.text
+			x.exact[action] = append(x.exact[action], s)
+		default:
+			if x.service == nil {
+				x.service = map[string][]entry{}
+			}
+			x.service[a.service.text] = append(x.service[a.service.text], entry{a, s})
+		}
+	}
+}
+
+// empty reports whether no statement is in it.
+func (x *index) empty() bool {
+	return len(x.exact) == 0 && len(x.service) == 0 && len(x.loose) == 0 && len(x.not) == 0
+}
+
+// candidates walks the statements of an index whose action matches a request's. A statement with several patterns may
+// come more than once.
+type candidates struct {
+	exact   []*statement
+	service []entry
+	loose   []entry
+	not     []*statement
+}
+
+func (x *index) candidates(e *evaluation) candidates {
+	c := candidates{loose: x.loose, not: x.not}
+	if len(x.exact) > 0 {
+		c.exact = x.exact[string(e.action[:e.length])]
+	}
+	if len(x.service) > 0 {
+		c.service = x.service[string(e.service())]
+	}
+	return c
+}
+
+// next is the next statement, or nil.
+func (c *candidates) next(e *evaluation) *statement {
+	if len(c.exact) > 0 {
+		s := c.exact[0]
+		c.exact = c.exact[1:]
+		return s
+	}
+	for _, list := range [...]*[]entry{&c.service, &c.loose} {
+		for len(*list) > 0 {
+			one := &(*list)[0]
+			*list = (*list)[1:]
+			if one.pattern.match(e.service(), e.name()) {
+				return one.statement
+			}
+		}
+	}
+	for len(c.not) > 0 {
+		s := c.not[0]
+		c.not = c.not[1:]
+		if s.matchesAction(e) {
+			return s
+		}
+	}
+	return nil
+}
+
+func (s *statement) matchesAction(e *evaluation) bool {
+	for i := range s.actions {
+		if s.actions[i].match(e.service(), e.name()) {
+			return !s.notAction
+		}
+	}
+	return s.notAction
+}
