@@ -7,6 +7,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	"github.com/belay-dev/belay/iam"
 	"github.com/belay-dev/belay/iam/service"
 )
 
@@ -76,13 +77,9 @@ func TestAllManagedPolicies(t *testing.T) {
 			t.Errorf("%s comes after %s", p.Name, last)
 		}
 		last = strings.ToLower(p.Name)
-		var document struct {
-			Version   string          `json:"Version"`
-			Statement json.RawMessage `json:"Statement"` // one or several
-		}
-		if err := json.Unmarshal(p.Document, &document); err != nil {
+		if document, err := iam.Parse(p.Document); err != nil {
 			t.Errorf("%s: %v", p.Name, err)
-		} else if document.Version == "" || len(document.Statement) == 0 {
+		} else if document.Version == "" || len(document.Statements) == 0 {
 			t.Errorf("%s has no version or no statement: %s", p.Name, p.Document)
 		}
 		if found, ok := m.Policy(p.ARN("")); !ok || found.Name != p.Name {
