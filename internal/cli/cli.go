@@ -20,7 +20,7 @@ const (
 	Done      = 0   // it was done
 	Failed    = 1   // it was not
 	Misused   = 2   // the command or its input is wrong; nothing was done
-	Different = 3   // a finding: a connection fails, or a dry run found changes
+	Different = 3   // a finding: a connection fails, a dry run found changes, a pattern matches nothing
 	Refused   = 4   // the manager refuses the key, or the key's role is too weak
 	TimedOut  = 124 // no answer within --timeout
 )
@@ -110,6 +110,7 @@ type commands struct {
 	Delegate  delegateCmd  `cmd:"" help:"Run a delegate, see who is there, keep delegate tokens."`
 	Apply     applyCmd     `cmd:"" help:"Make entities as files describe them."`
 	Connector connectorCmd `cmd:"" help:"Keep and test connectors."`
+	Policy    policyCmd    `cmd:"" help:"Look into IAM: what actions, resources and policies mean."`
 	Secret    secretCmd    `cmd:"" help:"Keep secrets."`
 	Org       orgCmd       `cmd:"" help:"Keep organizations."`
 	Project   projectCmd   `cmd:"" help:"Keep projects."`
