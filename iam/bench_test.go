@@ -26,13 +26,13 @@ func timing(tb testing.TB) *scenario.File {
 //nolint:paralleltest // allocations are counted, which other tests would disturb
 func TestTimingScenarios(t *testing.T) {
 	f := timing(t)
-	for _, a := range f.Run(nil).Results {
+	for _, a := range f.Run().Results {
 		if a.Error != nil || a.Pass == nil || !*a.Pass {
 			t.Errorf("%s: %+v", a.ID, a)
 		}
 	}
 	for i := range f.Scenarios {
-		q, failure := f.Scenarios[i].Question(nil)
+		q, failure := f.Scenarios[i].Question()
 		if failure != nil {
 			t.Fatal(failure)
 		}
@@ -45,7 +45,7 @@ func TestTimingScenarios(t *testing.T) {
 func BenchmarkDecide(b *testing.B) {
 	f := timing(b)
 	for i := range f.Scenarios {
-		q, failure := f.Scenarios[i].Question(nil)
+		q, failure := f.Scenarios[i].Question()
 		if failure != nil {
 			b.Fatal(failure)
 		}
@@ -77,7 +77,7 @@ func BenchmarkCompile(b *testing.B) {
 		b.Run(f.Scenarios[i].ID, func(b *testing.B) {
 			b.ReportAllocs()
 			for b.Loop() {
-				if _, failure := f.Scenarios[i].Question(nil); failure != nil {
+				if _, failure := f.Scenarios[i].Question(); failure != nil {
 					b.Fatal(failure)
 				}
 			}

@@ -6,11 +6,23 @@ import (
 	"strings"
 )
 
-// rcpServices are the services whose actions resource control policies bear on.
+// rcpServices are the services whose actions resource control policies bear on, sorted. Package service has the same list
+// as data; a test compares them.
 // Source: https://docs.aws.amazon.com/organizations/latest/userguide/orgs_manage_policies_rcps.html
-var rcpServices = [...]string{"s3", "sts", "kms", "sqs", "secretsmanager"} //nolint:gochecknoglobals // a table
+var rcpServices = [...]string{ //nolint:gochecknoglobals // a table
+	"aoss", "appconfig", "appstream", "autoscaling", "autoscaling-plans", "budgets", "clouddirectory", "cloudfront", "cloudsearch",
+	"cloudtrail-data", "codeartifact", "codebuild", "codecommit", "codepipeline", "cognito-identity", "cognito-idp", "comprehend",
+	"comprehendmedical", "compute-optimizer", "cost-optimization-hub", "dax", "dsql", "dynamodb", "ecr", "ecr-public", "events",
+	"firehose", "fis", "fms", "gamelift", "health", "inspector-scan", "kendra", "kinesisvideo", "kms", "logs", "memorydb",
+	"networkmonitor", "notifications", "opensearch", "pca-connector-ad", "personalize", "polly", "pricing", "resource-groups",
+	"rolesanywhere", "s3", "secretsmanager", "servicediscovery", "signin", "sqs", "sts", "support", "swf", "textract",
+	"timestream-influxdb", "transcribe", "transfer", "translate", "wafv2", "workspaces", "xray",
+}
 
-func rcpSupports(service string) bool { return slices.Contains(rcpServices[:], service) }
+func rcpSupports(service string) bool {
+	_, found := slices.BinarySearch(rcpServices[:], service)
+	return found
+}
 
 // protected reports whether the request would change what AWS keeps for itself, whatever policies say: its managed
 // policies, the roles it reserves, and the aliases of its keys.

@@ -1,12 +1,12 @@
 package scenario
 
 import (
-	"errors"
 	"fmt"
 	"slices"
 	"strings"
 
 	"github.com/belay-dev/belay/iam"
+	"github.com/belay-dev/belay/iam/service"
 )
 
 // Result is the answer to a file.
@@ -54,11 +54,11 @@ type Failure struct {
 	Message string `json:"message"`
 }
 
-// Run answers all scenarios of a file. data is the service reference data for those that need it.
-func (f *File) Run(data Data) Result {
+// Run answers all scenarios of a file.
+func (f *File) Run() Result {
 	out := Result{Format: ResultFormat, Results: []Answer{}}
 	for i := range f.Scenarios {
-		a := f.Scenarios[i].Run(data)
+		a := f.Scenarios[i].Run()
 		out.Results = append(out.Results, a)
 		out.Summary.Scenarios++
 		switch {
@@ -76,9 +76,9 @@ func (f *File) Run(data Data) Result {
 }
 
 // Run answers one scenario.
-func (s *Scenario) Run(data Data) Answer {
+func (s *Scenario) Run() Answer {
 	a := Answer{ID: s.ID, BlockedBy: []iam.Layer{}, Statements: []Statement{}, Explanation: []string{}}
-	q, failure := s.Question(data)
+	q, failure := s.Question()
 	if failure != nil {
 		a.Error = failure
 		return a
@@ -118,7 +118,7 @@ type Question struct {
 }
 
 // Question compiles a scenario.
-func (s *Scenario) Question(data Data) (*Question, *Failure) {
+func (s *Scenario) Question() (*Question, *Failure) {
 	var l loader
 	p := iam.Policies{
 		Identity: l.all(s.IdentityPolicies),
@@ -159,7 +159,7 @@ func (s *Scenario) Question(data Data) (*Question, *Failure) {
 		}
 	}
 	if s.NeedsServiceData {
-		return q, q.consult(data, p)
+		return q, q.consult(p)
 	}
 	return q, nil
 }
@@ -230,27 +230,18 @@ func (l *loader) levels(levels []Level) []iam.Level {
 	return out
 }
 
-// Data is service reference data: what kinds of resources an action works on.
-type Data interface {
-	// Resources gives the ARN templates of the action's resources, such as arn:${Partition}:s3:::${BucketName}, and
-	// whether it works on none. known is false for an action that the data does not have.
-	Resources(action string) (templates []string, resourceless, known bool)
-}
-
-// errNoData is why a scenario that needs service data cannot be decided.
-var errNoData = errors.New("the answer needs service reference data, and there is none")
-
-// consult applies what only service data can tell: whether the action works on no resource, and what a star in the
-// requested resource stands for.
-func (q *Question) consult(data Data, p iam.Policies) *Failure {
-	if data == nil {
-		return &Failure{Reason: "needs-service-data", Message: errNoData.Error()}
+// consult applies what only service reference data can tell: whether the action works on no resource, and what a star in
+// the requested resource stands for.
+func (q *Question) consult(p iam.Policies) *Failure {
+	data, err := service.Load()
+	if err != nil {
+		return &Failure{Reason: "needs-service-data", Message: err.Error()}
 	}
-	templates, resourceless, known := data.Resources(q.Request.Action)
+	action, known := data.Action(q.Request.Action)
 	if !known {
-		return &Failure{Reason: "needs-service-data", Message: fmt.Sprintf("the service reference data has no action %s", q.Request.Action)}
+		return &Failure{Reason: "needs-service-data", Message: fmt.Sprintf("the service reference (%s) has no action %s", data.Source(), q.Request.Action)}
 	}
-	if resourceless {
+	if action.Resourceless() {
 		q.Request.Resourceless, q.Request.Resource = true, "*"
 		return nil
 	}
@@ -258,7 +249,7 @@ func (q *Question) consult(data Data, p iam.Policies) *Failure {
 		return nil
 	}
 	q.Split = []iam.Request{}
-	for _, resource := range named(p, q.Request.Resource, templates) {
+	for _, resource := range named(p, q.Request.Resource, action) {
 		one := q.Request
 		one.Resource = resource
 		q.Split = append(q.Split, one)
@@ -268,7 +259,7 @@ func (q *Question) consult(data Data, p iam.Policies) *Failure {
 
 // named are the patterns that the policies name, as far as they fit the request and the action's kinds of resources. A
 // policy that names all resources stands for the request's own pattern.
-func named(p iam.Policies, request string, templates []string) []string {
+func named(p iam.Policies, request string, action service.Action) []string {
 	var out []string
 	add := func(policies []iam.Policy) {
 		for _, one := range policies {
@@ -282,7 +273,7 @@ func named(p iam.Policies, request string, templates []string) []string {
 						v = request
 					}
 					fits := request == "*" || iam.OverlapResource(v, request)
-					if fits && slices.ContainsFunc(templates, func(t string) bool { return iam.OverlapResource(v, wild(t)) }) && !slices.Contains(out, v) {
+					if fits && action.FitsPattern(v) && !slices.Contains(out, v) {
 						out = append(out, v)
 					}
 				}
@@ -300,18 +291,4 @@ func named(p iam.Policies, request string, templates []string) []string {
 		add([]iam.Policy{*p.Resource})
 	}
 	return out
-}
-
-// wild turns the ${…} of an ARN template into stars.
-func wild(template string) string {
-	var b strings.Builder
-	for {
-		before, rest, found := strings.Cut(template, "${")
-		b.WriteString(before)
-		if !found {
-			return b.String()
-		}
-		b.WriteByte('*')
-		_, template, _ = strings.Cut(rest, "}")
-	}
 }
