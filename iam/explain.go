@@ -106,7 +106,7 @@ func (s *Set) Explain(r *Request) Explanation {
 
 // relevant are the statements that can have to do with the request's action.
 func (e *evaluation) relevant() [2][]*statement {
-	return [...][]*statement{e.set.byService[string(e.service())], e.set.anyService}
+	return [2][]*statement{e.set.byService[string(e.service())], e.set.anyService}
 }
 
 // applies reports whether a statement's layer bears on the caller.
