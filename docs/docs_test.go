@@ -117,7 +117,7 @@ var commands = map[string][]string{
 	"up": nil, "manager": nil, "apply": nil, "whoami": nil, "version": nil, "completion": nil,
 	"delegate":  {"run", "list", "ping", "choose", "token"},
 	"connector": {"list", "get", "apply", "delete", "test", "history", "export"},
-	"policy":    {"actions"},
+	"policy":    {"actions", "simulate", "diff"},
 	"secret":    {"list", "get", "set", "delete"},
 	"org":       {"list", "get", "create", "delete"},
 	"project":   {"list", "get", "create", "delete"},

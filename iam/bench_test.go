@@ -26,7 +26,11 @@ func timing(tb testing.TB) *scenario.File {
 //nolint:paralleltest // allocations are counted, which other tests would disturb
 func TestTimingScenarios(t *testing.T) {
 	f := timing(t)
-	for _, a := range f.Run().Results {
+	result, err := f.Run(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, a := range result.Results {
 		if a.Error != nil || a.Pass == nil || !*a.Pass {
 			t.Errorf("%s: %+v", a.ID, a)
 		}

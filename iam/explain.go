@@ -334,9 +334,9 @@ func (x *Explanation) Lines() []string {
 	if r.Resource == "*" || r.Resourceless {
 		on = ""
 	}
-	what := fmt.Sprintf("%s may not %s%s", r.Principal, r.Action, on)
+	what := fmt.Sprintf("%s may not do %s%s", r.Principal, r.Action, on)
 	if x.Decision == Allowed {
-		what = fmt.Sprintf("%s may %s%s", r.Principal, r.Action, on)
+		what = fmt.Sprintf("%s may do %s%s", r.Principal, r.Action, on)
 	}
 	lines := []string{what}
 	if x.outcome.undeniable {

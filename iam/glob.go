@@ -197,7 +197,13 @@ func overlapGlob(pattern, other string) bool {
 	return reach[len(q)]
 }
 
+// maxStates bounds what coversGlob follows.
+const maxStates = 4096
+
 // coversGlob reports whether every text that matches request also matches pattern. request has no ?.
+//
+// With many stars on both sides the places to follow may be too many; then the answer is false: covered is what could be
+// shown to be.
 //
 // It follows the pattern's possible places through the request. For a star of the request any text must do; it suffices
 // to look at characters that the pattern does not name, for a named one gives it more places, never fewer.
@@ -218,6 +224,9 @@ func coversGlob(pattern, request string) bool {
 		}
 	}
 	for len(open) > 0 {
+		if len(seen) > maxStates {
+			return false
+		}
 		now := open[len(open)-1]
 		open = open[:len(open)-1]
 		switch {

@@ -1,6 +1,7 @@
 package scenario
 
 import (
+	"context"
 	"fmt"
 	"slices"
 	"strings"
@@ -54,10 +55,13 @@ type Failure struct {
 	Message string `json:"message"`
 }
 
-// Run answers all scenarios of a file.
-func (f *File) Run() Result {
+// Run answers all scenarios of a file, unless the context ends first.
+func (f *File) Run(ctx context.Context) (Result, error) {
 	out := Result{Format: ResultFormat, Results: []Answer{}}
 	for i := range f.Scenarios {
+		if ctx.Err() != nil {
+			return out, context.Cause(ctx)
+		}
 		a := f.Scenarios[i].Run()
 		out.Results = append(out.Results, a)
 		out.Summary.Scenarios++
@@ -72,7 +76,7 @@ func (f *File) Run() Result {
 			out.Summary.Failed++
 		}
 	}
-	return out
+	return out, nil
 }
 
 // Run answers one scenario.

@@ -144,7 +144,7 @@ func Parse(text []byte) (*File, error) {
 	if _, err := d.Token(); !errors.Is(err, io.EOF) {
 		return nil, errors.New("this is no scenario file: something stands behind its end")
 	}
-	return &f, f.validate()
+	return &f, f.Validate()
 }
 
 // located adds the line to an error of encoding/json.
@@ -164,7 +164,8 @@ func located(text []byte, d *json.Decoder, err error) error {
 	return fmt.Errorf("near line %d: %s", line, strings.TrimPrefix(err.Error(), "json: "))
 }
 
-func (f *File) validate() error {
+// Validate reports all that is wrong with the envelope of a file that was made in code; Parse does so by itself.
+func (f *File) Validate() error {
 	var problems []error
 	report := func(format string, args ...any) { problems = append(problems, fmt.Errorf(format, args...)) }
 	if f.Format != Format {

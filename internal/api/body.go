@@ -19,29 +19,38 @@ const drained = 32 << 20
 
 // read decodes the body. What it says never quotes the body, which may hold a secret.
 func (x *exchange) read(into any, required bool) error {
-	text, err := io.ReadAll(io.LimitReader(x.request.Body, MaxBody+1))
-	if len(text) > MaxBody {
+	text, err := x.text(MaxBody, required)
+	if err != nil || len(text) == 0 {
+		return err
+	}
+	return explain(text, json.Unmarshal(text, into))
+}
+
+// text reads a body of at most limit bytes; it is empty when there is none.
+func (x *exchange) text(limit int, required bool) ([]byte, error) {
+	text, err := io.ReadAll(io.LimitReader(x.request.Body, int64(limit)+1))
+	if len(text) > limit {
 		if !strings.EqualFold(x.request.Header.Get("Expect"), "100-continue") {
 			_, _ = io.CopyN(io.Discard, x.request.Body, drained) // it ends when it ends
 		}
 		x.Header().Set("Connection", "close")
-		return fault.New(TooLarge, "the body is longer than the %d KiB that the manager takes", MaxBody>>10)
+		return nil, fault.New(TooLarge, "the body is longer than the %d KiB that the manager takes", limit>>10)
 	}
 	if err != nil {
-		return fault.Because(fault.Invalid, err, "the body ended before it was whole")
+		return nil, fault.Because(fault.Invalid, err, "the body ended before it was whole")
 	}
 	text = bytes.TrimPrefix(text, []byte("\xef\xbb\xbf"))
 	if len(bytes.TrimSpace(text)) == 0 {
 		if required {
-			return fault.New(fault.Invalid, "the body is empty; JSON belongs there")
+			return nil, fault.New(fault.Invalid, "the body is empty; JSON belongs there")
 		}
-		return nil
+		return nil, nil
 	}
 	if !utf8.Valid(text) {
 		line, column := place(text, bytes.IndexRune(text, utf8.RuneError))
-		return fault.New(fault.Invalid, "the body is not UTF-8: line %d, column %d", line, column)
+		return nil, fault.New(fault.Invalid, "the body is not UTF-8: line %d, column %d", line, column)
 	}
-	return explain(text, json.Unmarshal(text, into))
+	return text, nil
 }
 
 // explain says where and why text is not what was wanted.

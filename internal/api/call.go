@@ -48,6 +48,21 @@ func MaybeBody[In, Out any](do func(ctx context.Context, c Call, in In) (Out, er
 	return withBody(do, false)
 }
 
+// Raw makes an endpoint that needs a body of at most limit bytes and reads it by itself.
+func Raw[Out any](limit int, do func(ctx context.Context, c Call, text []byte) (Out, error)) Endpoint {
+	return Endpoint{func(ctx context.Context, x *exchange) (any, error) {
+		c, err := x.call()
+		if err != nil {
+			return nil, err
+		}
+		text, err := x.text(limit, true)
+		if err != nil {
+			return nil, err
+		}
+		return do(ctx, c, text)
+	}}
+}
+
 func withBody[In, Out any](do func(ctx context.Context, c Call, in In) (Out, error), required bool) Endpoint {
 	return Endpoint{func(ctx context.Context, x *exchange) (any, error) {
 		c, err := x.call()

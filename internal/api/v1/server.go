@@ -103,5 +103,8 @@ func (s *Server) Handler() http.Handler {
 	r.Handle("POST /belay/v1/delegates/{name}/ping", api.Bare(s.ping))
 	r.Handle("GET /belay/v1/delegate-tokens/{name}/value", api.Bare(s.tokenValue))
 	r.Handle("GET /belay/v1/tasks/{id}", api.Bare(s.task))
+
+	r.Handle("POST /belay/v1/simulations", api.Raw(maxSimulation, s.simulate))
+	r.Handle("POST /belay/v1/policies/diff", api.Body(s.diff))
 	return r
 }
