@@ -141,7 +141,7 @@ func TestConnectorsThatCannotBeSaved(t *testing.T) {
 		"too long an organization":        {http.MethodPost, strings.Replace(irsa, `"type":"Aws"`, `"orgIdentifier":"`+strings.Repeat("x", 5000)+`","type":"Aws"`, 1), "INVALID_REQUEST", []string{"connector.orgIdentifier"}},
 		"an identifier in Unicode":        {http.MethodPost, strings.Replace(irsa, `"identifier":"c1"`, `"identifier":"größe"`, 1), "INVALID_REQUEST", []string{"connector.identifier"}},
 		"a name that makes no identifier": {http.MethodPost, strings.Replace(irsa, `"name":"c1","identifier":"c1"`, `"name":"云"`, 1), "INVALID_REQUEST", []string{"connector.identifier"}},
-		"a NUL in the description":        {http.MethodPost, strings.Replace(irsa, `"name":"c1","identifier":"c1"`, `"name":"n","identifier":"nul","description":"a\u0000b"`, 1), "INVALID_REQUEST", nil},
+		"a NUL in the description":        {http.MethodPost, strings.Replace(irsa, `"name":"c1","identifier":"c1"`, `"name":"n","identifier":"nul","description":"a\u0000b"`, 1), "INVALID_REQUEST", []string{"connector.description"}},
 		"an update to another type":       {http.MethodPut, strings.Replace(irsa, `"type":"Aws"`, `"type":"Gcp"`, 1), "INVALID_REQUEST", []string{"connector.type"}},
 	} {
 		t.Run(name, func(t *testing.T) {
