@@ -1,6 +1,8 @@
 package storetest
 
 import (
+	"context"
+	"fmt"
 	"testing"
 
 	"github.com/belay-dev/belay/internal/connector"
@@ -12,9 +14,7 @@ import (
 )
 
 // additions are the ways to add something to a scope.
-func additions(t *testing.T, s *store.Store, id string, in scope.Scope) []error {
-	t.Helper()
-	ctx := t.Context()
+func additions(ctx context.Context, s *store.Store, id string, in scope.Scope) []error {
 	return []error{
 		s.CreateConnector(ctx, connector.Connector{Scope: in, ID: id, Name: "n", Credential: connector.IRSA{}}, at(0)),
 		s.CreateSecret(ctx, secret.Secret{Scope: in, ID: id, Name: "n", Kind: secret.Inline, Sealed: "x"}),
@@ -31,7 +31,7 @@ func scopes() checks {
 				`organization "none" does not exist`:                   {Account: acct, Org: "none"},
 				`project "prj1" does not exist in organization "org2"`: {Account: acct, Org: "org2", Project: "prj1"},
 			} {
-				for _, err := range additions(t, s, "a", in) {
+				for _, err := range additions(t.Context(), s, "a", in) {
 					fails(t, err, fault.Invalid, words, "create it first")
 				}
 			}
@@ -49,7 +49,7 @@ func scopes() checks {
 					together(9, func(i int) {
 						switch {
 						case i != 4:
-							for _, err := range additions(t, s, string(rune('a'+i)), prj1()) {
+							for _, err := range additions(ctx, s, fmt.Sprint("c", i), prj1()) {
 								if err != nil && fault.KindOf(err) != fault.Invalid {
 									t.Error(err)
 								}

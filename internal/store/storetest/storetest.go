@@ -43,6 +43,7 @@ func Run(t *testing.T, open func(*testing.T) *store.Store) {
 func settled(list checks) checks {
 	for sentence, check := range list {
 		list[sentence] = func(t *testing.T, s *store.Store) {
+			t.Helper()
 			settle(t, s)
 			check(t, s)
 		}
