@@ -88,13 +88,10 @@ func (r *Router) add(pattern string, do Endpoint, open bool) {
 	})
 }
 
-// gateway is the prefix that clients of the system Belay stands in for put before every path; it means nothing.
-const gateway = "/gateway"
-
 // ServeHTTP answers a request.
 func (r *Router) ServeHTTP(w http.ResponseWriter, req *http.Request) {
 	ctx := req.Context()
-	req = withoutGateway(req)
+	req = Rooted(req)
 	x := &exchange{
 		ResponseWriter: w, router: r, request: req, route: unmatched, began: time.Now(), id: "req_" + strings.ToLower(rand.Text()),
 	}
@@ -121,16 +118,35 @@ func (r *Router) ServeHTTP(w http.ResponseWriter, req *http.Request) {
 	x.refuse(noRoute(req))
 }
 
-func withoutGateway(req *http.Request) *http.Request {
-	rest, found := strings.CutPrefix(req.URL.Path, gateway)
-	if !found || !strings.HasPrefix(rest, "/") {
+// gateway is the prefix that clients of the system Belay stands in for put before every path; it means nothing.
+const gateway = "/gateway"
+
+// Rooted is a request without what clients put before every path: /gateway, and the second slash of those whose endpoint
+// was set with one at its end. A 404 in answer to that slash would make them believe that all they keep is gone.
+func Rooted(req *http.Request) *http.Request {
+	p := rooted(req.URL.Path)
+	if p == req.URL.Path {
 		return req
 	}
 	u := *req.URL
-	u.Path, u.RawPath = rest, strings.TrimPrefix(u.RawPath, gateway)
+	u.Path, u.RawPath = p, rooted(u.RawPath)
 	clone := *req
 	clone.URL = &u
 	return &clone
+}
+
+func rooted(p string) string {
+	once := func(p string) string {
+		if strings.HasPrefix(p, "//") {
+			return "/" + strings.TrimLeft(p, "/")
+		}
+		return p
+	}
+	p = once(p)
+	if rest, found := strings.CutPrefix(p, gateway); found && strings.HasPrefix(rest, "/") {
+		return once(rest)
+	}
+	return p
 }
 
 // clean reports whether a path is one that the mux would not redirect.

@@ -2,6 +2,7 @@ package api
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"net/url"
 	"slices"
@@ -128,8 +129,8 @@ func (c Call) Number(name string, otherwise, least, most int) (int, error) {
 	if text == "" {
 		return otherwise, nil
 	}
-	n, err := strconv.ParseInt(text, 10, 32)
-	if err != nil || int(n) < least {
+	n, err := strconv.ParseInt(text, 10, 32) // what does not fit is the nearest that does, beside an error
+	if err != nil && !errors.Is(err, strconv.ErrRange) || int(n) < least {
 		return 0, fault.Problems{{Path: name, Message: fmt.Sprintf("%.20q is not a whole number from %d on", text, least)}}
 	}
 	return min(int(n), most), nil

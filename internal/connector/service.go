@@ -141,11 +141,12 @@ func (s *Service) Update(ctx context.Context, who audit.Caller, c Connector) (St
 func (s *Service) check(ctx context.Context, c Connector) error {
 	problems := c.Check()
 	if err := s.Scopes.Exists(ctx, c.Scope); fault.KindOf(err) == fault.Invalid {
-		path := "connector.orgIdentifier"
-		if c.Scope.Project != "" {
-			path = "connector.projectIdentifier"
+		switch {
+		case c.Scope.Project == "":
+			problems.Add("connector.orgIdentifier", fault.Sentence(err))
+		case c.Scope.Org != "": // without one, Check has said so
+			problems.Add("connector.projectIdentifier", fault.Sentence(err))
 		}
-		problems.Add(path, fault.Sentence(err))
 	} else if err != nil {
 		return err
 	}

@@ -52,12 +52,39 @@ func (c Connector) Check() fault.Problems {
 			problems.Add("connector.tags", fmt.Sprintf("the tag that starts %.20q is longer than %d bytes", k, maxText))
 		}
 	}
+	c.checkTexts(&problems)
 	c.checkCredential(&problems)
 	c.checkCrossAccount(&problems)
 	c.checkRegion(&problems)
 	c.checkSelectors(&problems)
 	checkBackoff(c.Backoff, &problems)
 	return problems
+}
+
+// checkTexts refuses what no database keeps and no caller means.
+func (c Connector) checkTexts(problems *fault.Problems) {
+	text := func(path, text string) {
+		if strings.ContainsRune(text, 0) {
+			problems.Add(path, "holds a NUL character")
+		}
+	}
+	text("connector.description", c.Description)
+	for k, v := range c.Tags {
+		text("connector.tags", k+v)
+	}
+	if x := c.CrossAccount; x != nil {
+		text("connector.spec.credential.crossAccountAccess.crossAccountRoleArn", x.RoleARN)
+	}
+	if o, ok := c.Credential.(OIDC); ok {
+		text(specPath+"iamRoleArn", o.RoleARN)
+	}
+	for i, s := range c.Selectors {
+		text(fmt.Sprintf("connector.spec.delegateSelectors[%d]", i), s)
+	}
+	text("connector.spec.proxyUrl", c.ProxyURL)
+	if len(c.ProxyURL) > maxText {
+		problems.Add("connector.spec.proxyUrl", fmt.Sprintf("is longer than %d characters", maxText))
+	}
 }
 
 const specPath = "connector.spec.credential.spec."

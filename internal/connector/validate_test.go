@@ -64,7 +64,15 @@ func TestCheck(t *testing.T) {
 			c.Credential = connector.OIDC{RoleARN: "r", SessionTagKeys: []string{"context", "colour", "context"}}
 		}), []string{spec + "credential.spec.oidcSessionTagKeys[1]", spec + "credential.spec.oidcSessionTagKeys[2]"}},
 		"an OIDC role is needed": {with(func(c *connector.Connector) { c.Credential = connector.OIDC{} }), []string{spec + "credential.spec.iamRoleArn"}},
-		"a negative delay":       {with(func(c *connector.Connector) { c.Backoff = backoff.Fixed{Wait: -1} }), []string{spec + "awsSdkClientBackOffStrategyOverride.spec.fixedBackoff"}},
+		"a NUL in every text that is free": {with(func(c *connector.Connector) {
+			c.Description, c.Tags, c.Selectors, c.ProxyURL = "a\x00", map[string]string{"k": "\x00"}, []string{"a", "b\x00"}, "\x00"
+			c.Credential, c.CrossAccount = connector.OIDC{RoleARN: "r\x00"}, &connector.CrossAccount{RoleARN: "r\x00"}
+		}), []string{
+			"connector.description", "connector.tags", spec + "credential.crossAccountAccess.crossAccountRoleArn", spec + "credential.spec.iamRoleArn",
+			spec + "delegateSelectors[1]", spec + "proxyUrl",
+		}},
+		"an endless proxy": {with(func(c *connector.Connector) { c.ProxyURL = strings.Repeat("p", 5000) }), []string{spec + "proxyUrl"}},
+		"a negative delay": {with(func(c *connector.Connector) { c.Backoff = backoff.Fixed{Wait: -1} }), []string{spec + "awsSdkClientBackOffStrategyOverride.spec.fixedBackoff"}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()

@@ -147,6 +147,21 @@ func TestProblems(t *testing.T) {
 			head + "    region: us-east-1\n    credential: {type: Irsa, region: us-east-1}\n",
 			[]string{"f:5:13: connector.spec.region: stands beside connector.spec.credential.region; keep that one"},
 		},
+		"a region in three places": {
+			head + "    region: us-east-1\n    credential:\n      type: OidcAuthentication\n      region: us-east-1\n      spec: {iamRoleArn: r, region: us-east-1}\n",
+			[]string{
+				"f:5:13: connector.spec.region: stands beside connector.spec.credential.region; keep that one",
+				"f:9:37: connector.spec.credential.spec.region: stands beside connector.spec.credential.region; keep that one",
+			},
+		},
+		"a wrong region is shown where it stands": {
+			head + "    credential:\n      type: OidcAuthentication\n      spec: {iamRoleArn: r, region: moon}\n",
+			[]string{`f:7:37: connector.spec.credential.region: "moon" is not an AWS Region; one looks like eu-central-1`},
+		},
+		"the credential broker": {
+			head + "    credential:\n      type: CredentialBroker\n",
+			[]string{"f:6:13: connector.spec.credential.type: CredentialBroker is not supported: Belay gets credentials itself; use ManualConfig, InheritFromDelegate, Irsa or OidcAuthentication"},
+		},
 		"a project without its organization": {
 			"connector:\n  name: a\n  projectIdentifier: p\n  type: Aws\n  spec: {credential: {type: Irsa}}\n",
 			[]string{`f:1:1: connector.orgIdentifier: is required: project "p" belongs to an organization`},
@@ -201,18 +216,19 @@ func TestWhatIsRead(t *testing.T) {
 		text string
 		want []string
 	}{
-		"JSON":                        {"{\n\t\"connector\": {\"name\": \"a\", \"type\": \"Aws\", \"_\": null, \"spec\": {\"connectorType\": \"\", \"credential\": {\"type\": \"Irsa\", \"spec\": null}}}}", []string{"connector///a"}},
-		"a byte order mark":           {"\xef\xbb\xbforganization: {name: a}", []string{"organization///a"}},
-		"Windows line ends":           {"organization:\r\n  name: a\r\n---\r\norganization:\r\n  name: b\r\n", []string{"organization///a", "organization///b"}},
-		"documents, some empty":       {"---\n---\norganization: {name: a}\n---\n# nothing\n---\nproject: {name: p, orgIdentifier: a}\n...\n", []string{"organization///a", "project/a//p"}},
-		"a directive":                 {"%YAML 1.2\n---\norganization: {name: a}\n", []string{"organization///a"}},
-		"--- inside a text":           {"organization:\n  name: a\n  description: |\n    ---\n    b\n", []string{"organization///a"}},
-		"an alias":                    {"connector:\n  name: &n a\n  description: *n\n  type: Aws\n  spec: {credential: {type: Irsa}}\n", []string{"connector///a"}},
-		"what the API answers beside": {"createdAt: 1\nstatus: {status: SUCCESS}\nharnessManaged: false\norganization: {name: a}\n", []string{"organization///a"}},
-		"a Unicode name":              {"organization: {name: \"Größe 大\", identifier: g}", []string{"organization///g"}},
-		"a region under spec":         {"connector: {name: a, type: Aws, spec: {region: eu-west-1, credential: {type: Irsa}}}", []string{"connector///a"}},
-		"a secret in another manager": {"secret: {name: s, type: SecretText, spec: {secretManagerIdentifier: vault, valueType: Reference, value: a/b}}", []string{"secret///s"}},
-		"a hyphen in a secret":        {"secret: {name: s, identifier: a-b, type: SecretText}", []string{"secret///a-b"}},
+		"JSON":                                 {"{\n\t\"connector\": {\"name\": \"a\", \"type\": \"Aws\", \"_\": null, \"spec\": {\"connectorType\": \"\", \"credential\": {\"type\": \"Irsa\", \"spec\": null}}}}", []string{"connector///a"}},
+		"a byte order mark":                    {"\xef\xbb\xbforganization: {name: a}", []string{"organization///a"}},
+		"Windows line ends":                    {"organization:\r\n  name: a\r\n---\r\norganization:\r\n  name: b\r\n", []string{"organization///a", "organization///b"}},
+		"documents, some empty":                {"---\n---\norganization: {name: a}\n---\n# nothing\n---\nproject: {name: p, orgIdentifier: a}\n...\n", []string{"organization///a", "project/a//p"}},
+		"a directive":                          {"%YAML 1.2\n---\norganization: {name: a}\n", []string{"organization///a"}},
+		"--- inside a text":                    {"organization:\n  name: a\n  description: |\n    ---\n    b\n", []string{"organization///a"}},
+		"an alias":                             {"connector:\n  name: &n a\n  description: *n\n  type: Aws\n  spec: {credential: {type: Irsa}}\n", []string{"connector///a"}},
+		"what the API answers beside":          {"createdAt: 1\nstatus: {status: SUCCESS}\nharnessManaged: false\norganization: {name: a}\n", []string{"organization///a"}},
+		"a Unicode name":                       {"organization: {name: \"Größe 大\", identifier: g}", []string{"organization///g"}},
+		"a region under the credential's spec": {"connector: {name: a, type: Aws, spec: {credential: {type: OidcAuthentication, spec: {iamRoleArn: r, region: eu-west-1}}}}", []string{"connector///a"}},
+		"a region under spec":                  {"connector: {name: a, type: Aws, spec: {region: eu-west-1, credential: {type: Irsa}}}", []string{"connector///a"}},
+		"a secret in another manager":          {"secret: {name: s, type: SecretText, spec: {secretManagerIdentifier: vault, valueType: Reference, value: a/b}}", []string{"secret///s"}},
+		"a hyphen in a secret":                 {"secret: {name: s, identifier: a-b, type: SecretText}", []string{"secret///a-b"}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()

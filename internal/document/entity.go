@@ -173,23 +173,30 @@ func idProblem(e *Entity, check func(string) string) string {
 	return check(e.ID)
 }
 
-// moveRegion puts a region that stands directly under spec where the API has it. Some published samples write it so.
+// moveRegion puts a region that stands directly under a spec, the connector's or the credential's, where the API has it.
+// Some published samples write it so.
 func (d *doc) moveRegion(values map[string]any) {
 	spec, _ := values["spec"].(map[string]any)
-	region, there := spec["region"]
-	if !there {
-		return
-	}
-	delete(spec, "region")
-	const wrote, belongs = "connector.spec.region", "connector.spec.credential.region"
-	credential, ok := spec["credential"].(map[string]any)
-	switch {
-	case !ok:
-	case credential["region"] == nil:
-		credential["region"] = region
-		d.positions[belongs] = d.positions[wrote]
-	default:
-		d.under(wrote, "stands beside connector.spec.credential.region; keep that one")
+	credential, _ := spec["credential"].(map[string]any)
+	inner, _ := credential["spec"].(map[string]any)
+	const belongs = "connector.spec.credential.region"
+	for _, from := range []struct {
+		path string
+		in   map[string]any
+	}{{"connector.spec.credential.spec.region", inner}, {"connector.spec.region", spec}} {
+		region, there := from.in["region"]
+		if !there {
+			continue
+		}
+		delete(from.in, "region")
+		switch {
+		case credential == nil:
+		case credential["region"] == nil:
+			credential["region"] = region
+			d.positions[belongs] = d.positions[from.path]
+		default:
+			d.under(from.path, "stands beside "+belongs+"; keep that one")
+		}
 	}
 }
 

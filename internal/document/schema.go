@@ -6,6 +6,8 @@ import (
 	"strings"
 
 	"go.yaml.in/yaml/v3"
+
+	"github.com/belay-dev/belay/internal/nextgen"
 )
 
 // shape is what a field may hold.
@@ -40,6 +42,8 @@ type field struct {
 	shape shape
 	// dropped fields are known, since other programs write them, and mean nothing.
 	dropped bool
+	// misplaced fields are read, since some documentation has them there, but nobody is told to write them.
+	misplaced bool
 }
 
 // variant is one type of an object. Without a spec it has none.
@@ -99,9 +103,15 @@ func common(scoped bool) []field {
 
 func awsSpec() *object {
 	manual := &object{fields: []field{
-		{name: "accessKey", shape: text{}}, {name: "accessKeyRef", shape: text{}}, {name: "secretKeyRef", shape: text{}}, {name: "sessionTokenRef", shape: text{}},
+		{name: "accessKey", shape: text{}},
+		{name: "accessKeyRef", shape: text{}},
+		{name: "secretKeyRef", shape: text{}},
+		{name: "sessionTokenRef", shape: text{}},
+		{name: "region", shape: text{}, misplaced: true}, // see moveRegion
 	}}
-	oidc := &object{fields: []field{{name: "iamRoleArn", shape: text{}}, {name: "oidcSessionTagKeys", shape: list{}}}}
+	oidc := &object{fields: []field{
+		{name: "iamRoleArn", shape: text{}}, {name: "oidcSessionTagKeys", shape: list{}}, {name: "region", shape: text{}, misplaced: true},
+	}}
 	cross := object{fields: []field{
 		{name: "crossAccountRoleArn", shape: text{}}, {name: "externalId", shape: text{}}, {name: "assumeRoleSessionDuration", shape: number{}},
 	}}
@@ -121,7 +131,7 @@ func awsSpec() *object {
 		{name: "proxyUrl", shape: text{}},
 		{name: "ignoreTestConnection", shape: flag{}},
 		{name: "connectorType", shape: anything{}, dropped: true},
-		{name: "region", shape: text{}}, // where some documentation puts it; see moveRegion
+		{name: "region", shape: text{}, misplaced: true}, // see moveRegion
 	}}
 }
 
@@ -205,6 +215,11 @@ func (d *doc) choose(n *yaml.Node, pairs []pair, path string, shape object) *var
 			return &shape.types[i]
 		}
 	}
+	if value.Value == nextgen.CredentialBroker {
+		d.at(pairs[i].value, path+".type", "CredentialBroker is not supported: Belay gets credentials itself; use %s", or(names))
+		d.settled(path + ".type")
+		return nil
+	}
 	d.at(pairs[i].value, path+".type", "%q is not known; use %s%s", clip(value.Value), or(names), suggestion(value.Value, names))
 	d.settled(path + ".type")
 	return nil
@@ -214,7 +229,7 @@ func (d *doc) choose(n *yaml.Node, pairs []pair, path string, shape object) *var
 func (d *doc) unknown(key *yaml.Node, path string, fields []field, chosen *variant) {
 	var names []string
 	for _, f := range fields {
-		if !f.dropped {
+		if !f.dropped && !f.misplaced {
 			names = append(names, f.name)
 		}
 	}

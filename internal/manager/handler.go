@@ -48,19 +48,17 @@ func (m *Manager) newHandler() *handler {
 		Pages: docs.Errors(), Version: c.Version, Now: now,
 	}
 	return &handler{
-		manager: m, ng: nextGen.Handler(), v1: own.Handler(), link: withoutGateway(m.link.Handler()),
+		manager: m, ng: nextGen.Handler(), v1: own.Handler(), link: m.link.Handler(),
 		metrics: promhttp.HandlerFor(m.prometheus, promhttp.HandlerOpts{Registry: m.prometheus}),
 	}
 }
 
-// gateway is the prefix that clients of the system Belay stands in for put before every path; the APIs take it off.
-const gateway = "/gateway"
-
 // ServeHTTP does not use a ServeMux, whose redirects and own texts the clients do not understand.
 func (h *handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
-	path := strings.TrimPrefix(r.URL.Path, gateway)
+	r = api.Rooted(r)
+	path := r.URL.Path
 	switch {
-	case under(path, "/ng/api"):
+	case under(path, "/ng/api"), misplaced(path):
 		h.ng.ServeHTTP(w, r)
 	case under(path, "/api/agent"), under(path, "/api/executions"), under(path, "/api/account"):
 		h.delegates(w, r)
@@ -75,19 +73,14 @@ func (h *handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	}
 }
 
-// withoutGateway takes the prefix off for a handler that does not know it.
-func withoutGateway(h http.Handler) http.Handler {
-	stripped := http.StripPrefix(gateway, h)
-	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		if under(r.URL.Path, gateway) {
-			stripped.ServeHTTP(w, r)
-			return
-		}
-		h.ServeHTTP(w, r)
-	})
-}
-
 func under(path, prefix string) bool { return path == prefix || strings.HasPrefix(path, prefix+"/") }
+
+// misplaced reports whether a path is one of the NextGen API below a word that is not the gateway's. It has the words for
+// clients that are set up so.
+func misplaced(path string) bool {
+	_, rest, found := strings.Cut(strings.TrimPrefix(path, "/"), "/")
+	return found && strings.HasPrefix(rest, "ng/api/")
+}
 
 // delegates refuses whoever shows no certificate, where an authority for them is set.
 func (h *handler) delegates(w http.ResponseWriter, r *http.Request) {

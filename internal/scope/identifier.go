@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"strings"
 	"unicode"
+	"unicode/utf8"
 )
 
 // MaxIdentifier is the longest identifier, in characters.
@@ -99,16 +100,20 @@ func IdentifierFromName(name string) string {
 const MaxName = 128
 
 // CheckName says what is wrong with a name, or "" when it is right. Names are for people, so any printable character
-// of any language is allowed.
+// of any language is allowed, with its blanks and the joiners that Persian, the Indic scripts and emoji are written with.
 func CheckName(name string) string {
-	if strings.TrimSpace(name) == "" {
+	const nonJoiner, joiner = '\u200C', '\u200D'
+	if !utf8.ValidString(name) {
+		return "is not UTF-8"
+	}
+	if strings.TrimFunc(name, func(r rune) bool { return unicode.IsSpace(r) || r == nonJoiner || r == joiner }) == "" {
 		return "is required"
 	}
-	if n := len([]rune(name)); n > MaxName {
+	if n := utf8.RuneCountInString(name); n > MaxName {
 		return fmt.Sprintf("has %d characters, at most %d are allowed", n, MaxName)
 	}
 	for _, r := range name {
-		if !unicode.IsPrint(r) {
+		if !unicode.IsPrint(r) && !unicode.Is(unicode.Zs, r) && r != nonJoiner && r != joiner {
 			return fmt.Sprintf("holds the unprintable character %U", r)
 		}
 	}

@@ -9,6 +9,39 @@ import (
 	"github.com/belay-dev/belay/internal/scope"
 )
 
+func TestNamesAreForPeople(t *testing.T) {
+	t.Parallel()
+	for name, tt := range map[string]struct {
+		name string
+		good bool
+	}{
+		"two words":            {"prod aws", true},
+		"another script":       {"生产 Größe", true},
+		"letters with marks":   {"e\u0301", true},
+		"a Persian non-joiner": {"خانه\u200Cها", true},
+		"a joined emoji":       {"👩\u200D💻", true},
+		"a blank of its own":   {"10\u00A0km", true},
+		"as long as it may be": {strings.Repeat("ü", scope.MaxName), true},
+		"one character more":   {strings.Repeat("ü", scope.MaxName+1), false},
+		"nothing":              {"", false},
+		"only blanks":          {" \u00A0", false},
+		"only joiners":         {"\u200C\u200D", false},
+		"a line break":         {"a\nb", false},
+		"a NUL":                {"a\x00", false},
+		"a turn of direction":  {"a\u202Eb", false},
+		"a byte order mark":    {"\uFEFFa", false},
+		"a separator of lines": {"a\u2028b", false},
+		"no UTF-8":             {"a\xff", false},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			if p := scope.CheckName(tt.name); (p == "") != tt.good {
+				t.Errorf("%q: %q", tt.name, p)
+			}
+		})
+	}
+}
+
 func TestIdentifierFromName(t *testing.T) {
 	t.Parallel()
 	for name, tt := range map[string]struct{ name, want string }{

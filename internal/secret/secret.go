@@ -83,20 +83,29 @@ type Service struct {
 
 // Create adds a secret. value is ignored for a Reference.
 func (s *Service) Create(ctx context.Context, who audit.Caller, sec Secret, value Value) (Secret, error) {
-	if err := s.Audit.Allow(ctx, who, audit.SecretCreate, sec.Scope, "secret/"+sec.ID); err != nil {
-		return Secret{}, err
-	}
 	if sec.ID == "" {
 		sec.ID = scope.IdentifierFromName(sec.Name)
 	}
-	problems := check(sec, value)
-	if sec.Kind == Inline && value.IsZero() {
-		problems.Add("secret.spec.value", "is required")
-	}
-	if err := problems.Err(); err != nil {
+	if err := s.Audit.Allow(ctx, who, audit.SecretCreate, sec.Scope, "secret/"+sec.ID); err != nil {
 		return Secret{}, err
 	}
-	if err := s.Scopes.Exists(ctx, sec.Scope); err != nil {
+	problems := sec.Check(value)
+	switch {
+	case sec.Kind == Inline && value.IsZero():
+		problems.Add(valuePath, "is required")
+	case sec.Kind == Reference && sec.Path == "":
+		problems.Add(valuePath, pathRequired)
+	}
+	if err := s.Scopes.Exists(ctx, sec.Scope); fault.KindOf(err) == fault.Invalid {
+		path := "secret.orgIdentifier"
+		if sec.Scope.Project != "" && sec.Scope.Org != "" {
+			path = "secret.projectIdentifier"
+		}
+		problems.Add(path, fault.Sentence(err))
+	} else if err != nil {
+		return Secret{}, err
+	}
+	if err := problems.Err(); err != nil {
 		return Secret{}, err
 	}
 	if err := s.seal(&sec, value); err != nil {
@@ -115,7 +124,7 @@ func (s *Service) Update(ctx context.Context, who audit.Caller, sec Secret, valu
 	if err := s.Audit.Allow(ctx, who, audit.SecretUpdate, sec.Scope, "secret/"+sec.ID); err != nil {
 		return Secret{}, err
 	}
-	if err := check(sec, value).Err(); err != nil {
+	if err := sec.Check(value).Err(); err != nil {
 		return Secret{}, err
 	}
 	changed, err := s.Store.UpdateSecret(ctx, sec.Scope, sec.ID, func(old Secret) (Secret, error) {
@@ -123,8 +132,11 @@ func (s *Service) Update(ctx context.Context, who audit.Caller, sec Secret, valu
 		if sec.Kind == Reference && sec.Path == "" {
 			sec.Path = old.Path
 		}
+		if sec.Kind == Reference && sec.Path == "" {
+			return Secret{}, fault.Problems{{Path: valuePath, Message: pathRequired}}
+		}
 		if sec.Kind == Inline && old.Sealed == "" && value.IsZero() {
-			return Secret{}, fault.Problems{{Path: "secret.spec.value", Message: "is required: the stored secret has no value of its own"}}
+			return Secret{}, fault.Problems{{Path: valuePath, Message: "is required: the stored secret has no value of its own"}}
 		}
 		if sec.Kind == Inline && value.IsZero() {
 			return sec, nil
@@ -161,6 +173,10 @@ func (s *Service) Delete(ctx context.Context, who audit.Caller, at scope.Scope, 
 		return err
 	}
 	if !force {
+		// One that is gone must be said to be gone, though connectors may still refer to it.
+		if _, err := s.Store.Secret(ctx, at, id); err != nil {
+			return err
+		}
 		users, err := s.Store.SecretUsers(ctx, at, id)
 		if err != nil {
 			return err
@@ -213,7 +229,14 @@ func (sec Secret) withoutValue() Secret {
 	return sec
 }
 
-func check(sec Secret, value Value) fault.Problems {
+const (
+	valuePath    = "secret.spec.value"
+	pathRequired = "is required: the path in the other secret manager"
+)
+
+// Check finds every reason in the secret itself why it cannot be saved. A value or path that lacks is none: an update
+// keeps the stored one.
+func (sec Secret) Check(value Value) fault.Problems {
 	var problems fault.Problems
 	if p := scope.CheckSecretIdentifier(sec.ID); p != "" {
 		problems.Add("secret.identifier", p)
@@ -225,7 +248,7 @@ func check(sec Secret, value Value) fault.Problems {
 		problems.Add("secret.spec.valueType", fmt.Sprintf("%q is not supported; use Inline or Reference", string(sec.Kind)))
 	}
 	if value.Len() > MaxValue {
-		problems.Add("secret.spec.value", fmt.Sprintf("has %d bytes, at most %d are allowed", value.Len(), MaxValue))
+		problems.Add(valuePath, fmt.Sprintf("has %d bytes, at most %d are allowed", value.Len(), MaxValue))
 	}
 	if len(sec.Tags) > scope.MaxTags {
 		problems.Add("secret.tags", fmt.Sprintf("has %d tags, at most %d are allowed", len(sec.Tags), scope.MaxTags))

@@ -13,6 +13,7 @@ import (
 
 	"github.com/belay-dev/belay/internal/backoff"
 	"github.com/belay-dev/belay/internal/connector"
+	"github.com/belay-dev/belay/internal/org"
 	"github.com/belay-dev/belay/internal/scope"
 	"github.com/belay-dev/belay/internal/store"
 	"github.com/belay-dev/belay/internal/task"
@@ -109,6 +110,16 @@ func BenchmarkTaskLife(b *testing.B) {
 func BenchmarkConnectorPages(b *testing.B) {
 	s := open(b, filepath.Join(b.TempDir(), "belay.db"))
 	const many = 10_000
+	for i := range 100 {
+		if i < 10 {
+			if err := s.CreateOrganization(b.Context(), org.Organization{Account: account, ID: fmt.Sprint("org", i)}); err != nil {
+				b.Fatal(err)
+			}
+		}
+		if err := s.CreateProject(b.Context(), org.Project{Account: account, Org: fmt.Sprint("org", i%10), ID: fmt.Sprint("prj", i)}); err != nil {
+			b.Fatal(err)
+		}
+	}
 	var next atomic.Int64
 	var all sync.WaitGroup
 	for range 64 {

@@ -81,6 +81,9 @@ func (s *Store) CreateConnector(ctx context.Context, c connector.Connector, firs
 		return err
 	}
 	return s.write(ctx, func(ctx context.Context, tx *session) error {
+		if err := inside(ctx, tx, c.Scope); err != nil {
+			return err
+		}
 		_, err := tx.exec(ctx, `
 			INSERT INTO connectors (account, org, project, id, name, name_lower, search, description, tags, inheriting, ignore_test, spec,
 				revision, created_at, updated_at, next_test_at, status, last_test, last_tested_at, last_connected, last_activity)

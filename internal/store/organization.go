@@ -6,6 +6,7 @@ import (
 
 	"github.com/belay-dev/belay/internal/fault"
 	"github.com/belay-dev/belay/internal/org"
+	"github.com/belay-dev/belay/internal/scope"
 )
 
 const (
@@ -103,6 +104,29 @@ func (s *Store) DeleteOrganization(ctx context.Context, account, id string) (err
 		}
 		return nil
 	})
+}
+
+// inside fails with Invalid when a scope is not there, and keeps it there until the change ends. Whoever adds something to
+// a scope begins with it: what is added while the scope is being deleted would outlive it, and come back with the next one
+// of that name.
+func inside(ctx context.Context, tx *session, at scope.Scope) error {
+	if at.Org == "" {
+		return nil
+	}
+	// An update locks its row in PostgreSQL, though it changes nothing; SQLite has one writer. Deleting an organization
+	// begins with its row, deleting a project with the project's.
+	n, err := tx.exec(ctx, `UPDATE organizations SET id = id WHERE account = $1 AND id = $2`, at.Account, at.Org)
+	if err == nil && n == 0 {
+		return fault.New(fault.Invalid, noOrganization+"; create it first", at.Org)
+	}
+	if err != nil || at.Project == "" {
+		return err
+	}
+	n, err = tx.exec(ctx, `UPDATE projects SET id = id WHERE account = $1 AND org = $2 AND id = $3`, at.Account, at.Org, at.Project)
+	if err == nil && n == 0 {
+		return fault.New(fault.Invalid, noProject+"; create it first", at.Project, at.Org)
+	}
+	return err
 }
 
 // scoped are the tables of what lives inside organizations and projects and ends with them. Tests and what connectors

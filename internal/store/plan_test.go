@@ -9,6 +9,7 @@ import (
 	"github.com/belay-dev/belay/internal/audit"
 	"github.com/belay-dev/belay/internal/connector"
 	"github.com/belay-dev/belay/internal/delegate"
+	"github.com/belay-dev/belay/internal/org"
 	"github.com/belay-dev/belay/internal/scope"
 	"github.com/belay-dev/belay/internal/task"
 )
@@ -26,6 +27,8 @@ func TestNothingThatIsCalledOftenLooksThroughAWholeTable(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
+	must(s.CreateOrganization(ctx, org.Organization{Account: account, ID: in.Org}))
+	must(s.CreateProject(ctx, org.Project{Account: account, Org: in.Org, ID: in.Project}))
 	must(s.CreateConnector(ctx, connector.Connector{Scope: in, ID: "aws", Name: "n", Credential: connector.IRSA{}, Tags: map[string]string{"a": "b"}}, now))
 	must(s.SaveTest(ctx, connector.Test{ID: "t1", Scope: in, Connector: "aws", EndedAt: now, Status: connector.Success}))
 	for _, f := range []connector.Filter{

@@ -6,6 +6,7 @@ import (
 
 	"github.com/belay-dev/belay/internal/fault"
 	"github.com/belay-dev/belay/internal/org"
+	"github.com/belay-dev/belay/internal/scope"
 )
 
 const (
@@ -31,6 +32,9 @@ func scanProject(row scanner) (p org.Project, err error) {
 func (s *Store) CreateProject(ctx context.Context, p org.Project) (err error) {
 	defer fault.Wrap(&err, "create project %q", p.ID)
 	return s.write(ctx, func(ctx context.Context, tx *session) error {
+		if err := inside(ctx, tx, scope.Scope{Account: p.Account, Org: p.Org}); err != nil {
+			return err
+		}
 		_, err := tx.exec(ctx, `
 			INSERT INTO projects (account, org, id, name, name_lower, search, description, color, modules, tags, created_at, updated_at)
 			VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12)`,

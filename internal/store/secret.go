@@ -37,6 +37,9 @@ func scanSecret(row scanner) (x secret.Secret, err error) {
 func (s *Store) CreateSecret(ctx context.Context, x secret.Secret) (err error) {
 	defer fault.Wrap(&err, "create secret %q", x.ID)
 	return s.write(ctx, func(ctx context.Context, tx *session) error {
+		if err := inside(ctx, tx, x.Scope); err != nil {
+			return err
+		}
 		_, err := tx.exec(ctx, `
 			INSERT INTO secrets (account, org, project, id, name, name_lower, search, description, tags, manager, kind, path, metadata,
 				sealed, created_at, updated_at)

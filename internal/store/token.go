@@ -25,6 +25,9 @@ func scanToken(row scanner) (t delegate.Token, err error) {
 func (s *Store) CreateToken(ctx context.Context, t delegate.Token) (err error) {
 	defer fault.Wrap(&err, "create delegate token %q", t.Name)
 	return s.write(ctx, func(ctx context.Context, tx *session) error {
+		if err := inside(ctx, tx, t.Scope); err != nil {
+			return err
+		}
 		_, err := tx.exec(ctx, `INSERT INTO tokens (`+tokenColumns+`) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)`,
 			t.ID, t.Scope.Account, t.Scope.Org, t.Scope.Project, t.Name, t.Sealed, t.CreatedBy,
 			micros(t.CreatedAt), micros(t.RevokeAfter), micros(t.RevokedAt))

@@ -254,13 +254,17 @@ func TestAPanicIsAnAnswer(t *testing.T) {
 
 func TestFailuresKeepTheirReason(t *testing.T) {
 	t.Parallel()
-	for name, tt := range map[string]struct{ body, want string }{
-		"error of a runner":    {`{"code":"FAILED","error":"no disk"}`, "no disk"},
-		"text as data":         {`{"code":"FAILED","data":"no disk"}`, "no disk"},
-		"field errorMessage":   {`{"code":"FAILED","data":{"errorMessage":"no disk"}}`, "no disk"},
-		"nothing said":         {`{"code":"FAILED"}`, "the delegate gave no reason"},
-		"out of time":          {`{"code":"TIMEOUT"}`, "the task ran out of time on the delegate"},
-		"nobody left to retry": {`{"code":"RETRY_ON_OTHER_DELEGATE","error":"cannot"}`, "no other delegate is left to try: cannot"},
+	const runner = protocol.PathRunnerResult + "?delegateId={delegate}"
+	for name, tt := range map[string]struct{ path, body, want string }{
+		"error of a runner":    {protocol.PathResult, `{"code":"FAILED","error":"no disk"}`, "no disk"},
+		"text as data":         {protocol.PathResult, `{"code":"FAILED","data":"no disk"}`, "no disk"},
+		"field errorMessage":   {protocol.PathResult, `{"code":"FAILED","data":{"errorMessage":"no disk"}}`, "no disk"},
+		"a runner's text":      {runner, `{"code":"FAILED","data":"bm8gZGlzaw=="}`, "no disk"},
+		"a runner's field":     {runner, `{"code":"FAILED","error":"","data":"eyJtZXNzYWdlIjoibm8gZGlzayJ9"}`, "no disk"},
+		"a runner's error":     {runner, `{"code":"FAILED","error":"no disk","data":"bm8gZGV2aWNl"}`, "no disk"},
+		"nothing said":         {protocol.PathResult, `{"code":"FAILED"}`, "the delegate gave no reason"},
+		"out of time":          {protocol.PathResult, `{"code":"TIMEOUT"}`, "the task ran out of time on the delegate"},
+		"nobody left to retry": {protocol.PathResult, `{"code":"RETRY_ON_OTHER_DELEGATE","error":"cannot"}`, "no other delegate is left to try: cannot"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -268,7 +272,7 @@ func TestFailuresKeepTheirReason(t *testing.T) {
 			id := w.join("one")
 			submitted := w.submit(onceKind)
 			w.acquire(id, submitted.ID)
-			if a := w.call(http.MethodPost, work(protocol.PathResult, id, submitted.ID), tt.body); a.status != 204 {
+			if a := w.call(http.MethodPost, work(tt.path, id, submitted.ID), tt.body); a.status != 204 {
 				t.Fatal(a)
 			}
 			if done := w.task(submitted.ID); done.State != task.Failed || done.Failure.Message != tt.want {

@@ -80,10 +80,11 @@ func (s *Server) finish(r *http.Request, who caller, by string, data func(json.R
 	if said.ID != "" && said.ID != id {
 		return nil, fault.New(fault.Invalid, "the result is of task %s, the path names %s", clean(said.ID, 100), clean(id, 100))
 	}
+	said.Data = data(said.Data)
 	report := task.Report{Fence: said.Fence}
 	switch said.Code {
 	case protocol.CodeOK:
-		report.OK, report.Result = true, data(said.Data)
+		report.OK, report.Result = true, said.Data
 	case protocol.CodeRetry:
 		report.GivenBack, report.Message = true, reason(said, "the delegate gave no reason")
 	case protocol.CodeFailed:

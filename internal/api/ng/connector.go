@@ -38,11 +38,13 @@ func readConnector(c api.Call, in nextgen.ConnectorEnvelope) (connector.Connecto
 	if len(problems) == 0 && fits(sent.Scope.Org, sent.Scope.Project, sent.ID) {
 		return sent, nil
 	}
-	if !slices.ContainsFunc(problems, func(p fault.Problem) bool { return p.Path == "connector.type" }) {
-		for _, p := range sent.Check() {
-			if !slices.ContainsFunc(problems, func(other fault.Problem) bool { return other.Path == p.Path }) {
-				problems = append(problems, p)
-			}
+	ofType := slices.ContainsFunc(problems, func(p fault.Problem) bool { return p.Path == "connector.type" })
+	for _, p := range sent.Check() {
+		if ofType && strings.HasPrefix(p.Path, "connector.spec.") {
+			continue // what a spec of another type holds cannot be judged
+		}
+		if !slices.ContainsFunc(problems, func(other fault.Problem) bool { return other.Path == p.Path }) {
+			problems = append(problems, p)
 		}
 	}
 	problems = append(problems, tooLong("connector", sent.Scope)...)

@@ -45,6 +45,40 @@ func TestASecretInUseIsSaidToBeStillUsed(t *testing.T) {
 	}
 }
 
+// A client that deletes what was deleted already must hear that it is gone, or it never gets rid of it.
+func TestASecretThatIsGoneIsGoneThoughStillReferredTo(t *testing.T) {
+	t.Parallel()
+	w, c := serve(t)
+	c.Must(http.MethodPost, "/ng/api/v2/secrets"+account, secretText)
+	c.Must(http.MethodPost, "/ng/api/connectors"+account, strings.Replace(manual, "account.sk", "account.ak", 1))
+	c.Must(http.MethodDelete, "/ng/api/v2/secrets/ak"+account+"&forceDelete=true", "")
+	for _, query := range []string{"", "&forceDelete=true"} {
+		a := c.Do(w.Admin, http.MethodDelete, "/ng/api/v2/secrets/ak"+account+query, "")
+		if got := failure(t, a); a.Status != http.StatusNotFound || got.Code != nextgen.NotFoundCode {
+			t.Errorf("%s: %d %+v", query, a.Status, got)
+		}
+	}
+}
+
+func TestAllThatIsWrongWithASecretIsToldAtOnce(t *testing.T) {
+	t.Parallel()
+	w, c := serve(t)
+	for body, want := range map[string]string{
+		"{}": "secret.type,secret.identifier,secret.name",
+		`{"secret":{"type":"SSHKey","identifier":"9","spec":{"valueType":"Odd"}}}`:                    "secret.type,secret.identifier,secret.name,secret.spec.valueType",
+		`{"secret":{"type":"SecretText","identifier":"9","orgIdentifier":"nowhere","name":"n"}}`:      "secret.identifier,secret.spec.value,secret.orgIdentifier",
+		`{"secret":{"type":"SecretText","name":"n","projectIdentifier":"prj1","spec":{"value":"v"}}}`: "secret.orgIdentifier",
+	} {
+		var fields []string
+		for _, e := range failure(t, c.Do(w.Admin, http.MethodPost, "/ng/api/v2/secrets"+account, body)).Errors {
+			fields = append(fields, e.FieldID)
+		}
+		if got := strings.Join(fields, ","); got != want {
+			t.Errorf("%s: %s", body, got)
+		}
+	}
+}
+
 func TestListsOfSecrets(t *testing.T) {
 	t.Parallel()
 	_, c := serve(t)
@@ -121,7 +155,10 @@ func TestEntitiesThatCannotBeSaved(t *testing.T) {
 		"a secret with a number for a value": {http.MethodPost, "/v2/secrets" + account, strings.Replace(secretText, `"`+canary+`"`, `12345`, 1), 400, "INVALID_REQUEST", "secret.spec.value"},
 		"a secret kept elsewhere":            {http.MethodPost, "/v2/secrets" + account, strings.Replace(secretText, "Inline", "CustomSecretManagerValues", 1), 400, "INVALID_REQUEST", "secret.spec.valueType"},
 		"a secret in two organizations":      {http.MethodPost, "/v2/secrets" + account + "&orgIdentifier=org2&projectIdentifier=prj1", secretReference, 400, "INVALID_REQUEST", "secret.orgIdentifier"},
-		"a secret in no organization":        {http.MethodPost, "/v2/secrets" + account + "&orgIdentifier=nowhere", secretText, 400, "INVALID_REQUEST", ""},
+		"a secret in no organization":        {http.MethodPost, "/v2/secrets" + account + "&orgIdentifier=nowhere", secretText, 400, "INVALID_REQUEST", "secret.orgIdentifier"},
+		"a secret in no project":             {http.MethodPost, "/v2/secrets" + account + "&orgIdentifier=org1&projectIdentifier=nowhere", secretText, 400, "INVALID_REQUEST", "secret.projectIdentifier"},
+		"a reference that leads nowhere":     {http.MethodPost, "/v2/secrets" + account, `{"secret":{"type":"SecretText","name":"p","identifier":"p","spec":{"secretManagerIdentifier":"vault","valueType":"Reference"}}}`, 400, "INVALID_REQUEST", "secret.spec.value"},
+		"a value that turns into no path":    {http.MethodPut, "/v2/secrets/ak" + account, `{"secret":{"type":"SecretText","name":"ak","spec":{"secretManagerIdentifier":"vault","valueType":"Reference"}}}`, 400, "INVALID_REQUEST", "secret.spec.value"},
 		"a secret with too long a name":      {http.MethodPost, "/v2/secrets" + account, strings.ReplaceAll(secretText, `"identifier":"ak"`, `"identifier":"`+long+`"`), 400, "INVALID_REQUEST", "secret.identifier"},
 		"a secret in too long a project":     {http.MethodPost, "/v2/secrets" + account, strings.ReplaceAll(secretReference, `"prj1"`, `"`+long+`"`), 400, "INVALID_REQUEST", "secret.projectIdentifier"},
 		"too large a value":                  {http.MethodPost, "/v2/secrets" + account, strings.Replace(strings.ReplaceAll(secretText, `"ak"`, `"big"`), canary, strings.Repeat("x", 64<<10+1), 1), 400, "INVALID_REQUEST", "secret.spec.value"},

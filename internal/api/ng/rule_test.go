@@ -100,6 +100,18 @@ func TestUnknownRouteAndWrongMethod(t *testing.T) {
 	c.Golden("denied", c.Do(w.Viewer, http.MethodPost, "/ng/api/connectors"+account, irsa))
 }
 
+// Clients join endpoint and path as they are, so an endpoint that ends in a slash makes two.
+func TestAnEndpointThatEndsInASlash(t *testing.T) {
+	t.Parallel()
+	w, c := serve(t)
+	c.Must(http.MethodPost, "//ng/api/connectors"+account, irsa)
+	c.Must(http.MethodGet, "/gateway//ng/api/connectors/c1"+account, "")
+	a := c.Do(w.Admin, http.MethodGet, "/harness/ng/api/connectors/c1"+account, "")
+	if got := failure(t, a); a.Status != http.StatusBadRequest || got.Code != nextgen.InvalidCode || !strings.Contains(got.Message, "/harness") {
+		t.Errorf("below another word: %d %s", a.Status, a.Body)
+	}
+}
+
 // List data sources use the correlation id as their own id.
 func TestListsHaveACorrelationID(t *testing.T) {
 	t.Parallel()

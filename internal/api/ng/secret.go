@@ -38,8 +38,12 @@ func readSecret(c api.Call, in nextgen.Secret) (secret.Secret, secret.Value, err
 	sent, value, more := in.Domain(c.At.Account)
 	problems = append(problems, more...)
 	problems = append(problems, tooLong("secret", sent.Scope)...)
-	if !fits(sent.ID) {
-		problems.Add("secret.identifier", scope.CheckSecretIdentifier(sent.ID))
+	if len(problems) > 0 || !fits(sent.ID) { // the service would find the rest, and is not asked
+		whole := sent
+		if whole.ID == "" {
+			whole.ID = scope.IdentifierFromName(whole.Name)
+		}
+		problems = append(problems, whole.Check(value)...)
 	}
 	return sent, value, problems.Err()
 }

@@ -18,6 +18,7 @@ import (
 	"github.com/belay-dev/belay/internal/audit"
 	"github.com/belay-dev/belay/internal/connector"
 	"github.com/belay-dev/belay/internal/delegate"
+	"github.com/belay-dev/belay/internal/fault"
 	"github.com/belay-dev/belay/internal/org"
 	"github.com/belay-dev/belay/internal/scope"
 	"github.com/belay-dev/belay/internal/secret"
@@ -123,5 +124,16 @@ func (s *Server) Handler() http.Handler {
 	}
 	r.Handle("POST /ng/api/delegate-setup/listDelegates", api.MaybeBody(s.listDelegates))
 	r.Handle("GET /ng/api/delegate-setup/latest-supported-version", api.Bare(s.latestVersion))
+
+	for _, method := range []string{http.MethodGet, http.MethodPost, http.MethodPut, http.MethodDelete} {
+		r.HandleOpen(method+" /{prefix}/ng/api/{rest...}", api.Bare(wrongEndpoint))
+	}
 	return r
+}
+
+// wrongEndpoint answers clients whose endpoint has a path that leads nowhere. It is 400, because they take a 404 with the
+// code for "gone", and crash on one without.
+func wrongEndpoint(_ context.Context, c api.Call) (bool, error) {
+	return false, fault.New(fault.Invalid,
+		"no API is served below /%.60s: set the client's endpoint to the address of the manager, followed by nothing or by /gateway", c.Path("prefix"))
 }

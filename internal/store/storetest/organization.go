@@ -122,6 +122,7 @@ func organizations() checks {
 		},
 		"a project comes back as it was created, with no modules and with an empty list": func(t *testing.T, s *store.Store) {
 			ctx := t.Context()
+			must(t, s.CreateOrganization(ctx, organization("org1", "n")))
 			for i, modules := range [][]string{nil, {}, {"CD"}} {
 				p := project("org1", "prj"+string(rune('a'+i)), "n")
 				p.Modules = modules
@@ -135,6 +136,8 @@ func organizations() checks {
 		},
 		"a project's identifier is unique in its organization": func(t *testing.T, s *store.Store) {
 			ctx := t.Context()
+			must(t, s.CreateOrganization(ctx, organization("org1", "n")))
+			must(t, s.CreateOrganization(ctx, organization("org2", "n")))
 			must(t, s.CreateProject(ctx, project("org1", "p", "n")))
 			fails(t, s.CreateProject(ctx, project("org1", "p", "n")), fault.Conflict, `"p"`)
 			must(t, s.CreateProject(ctx, project("org2", "p", "n")))
@@ -149,6 +152,9 @@ func organizations() checks {
 		},
 		"projects are narrowed by organization, organizations and identifiers": func(t *testing.T, s *store.Store) {
 			ctx := t.Context()
+			for _, id := range []string{"org1", "org2", "org3"} {
+				must(t, s.CreateOrganization(ctx, organization(id, "n")))
+			}
 			for _, p := range []org.Project{project("org1", "p1", "a"), project("org1", "p2", "b"), project("org2", "p1", "c"), project("org3", "p3", "B")} {
 				must(t, s.CreateProject(ctx, p))
 			}

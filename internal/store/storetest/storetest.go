@@ -25,7 +25,9 @@ func Run(t *testing.T, open func(*testing.T) *store.Store) {
 	t.Helper()
 	whole := checks{}
 	for _, part := range []checks{
-		organizations(), secrets(), identities(), delegates(), audits(), connectors(), connectorLists(), tests(), tasks(), races(), engines(),
+		organizations(), scopes(), audits(), engines(),
+		settled(secrets()), settled(identities()), settled(delegates()), settled(connectors()), settled(connectorLists()), settled(tests()),
+		settled(tasks()), settled(races()),
 	} {
 		maps.Copy(whole, part)
 	}
@@ -34,6 +36,28 @@ func Run(t *testing.T, open func(*testing.T) *store.Store) {
 			t.Parallel()
 			check(t, open(t))
 		})
+	}
+}
+
+// settled are checks whose store has the scopes of the tests.
+func settled(list checks) checks {
+	for sentence, check := range list {
+		list[sentence] = func(t *testing.T, s *store.Store) {
+			t.Helper()
+			settle(t, s)
+			check(t, s)
+		}
+	}
+	return list
+}
+
+func settle(t *testing.T, s *store.Store) {
+	t.Helper()
+	for _, id := range []string{"org1", "org2"} {
+		must(t, s.CreateOrganization(t.Context(), organization(id, id)))
+	}
+	for _, id := range []string{"prj1", "prj2"} {
+		must(t, s.CreateProject(t.Context(), project("org1", id, id)))
 	}
 }
 

@@ -329,7 +329,7 @@ func races() checks {
 			ctx := t.Context()
 			var created, refused atomic.Int64
 			together(200, func(i int) {
-				id := fmt.Sprint("org", i)
+				id := fmt.Sprint("new", i)
 				if i%4 == 0 {
 					id = "same"
 				}
