@@ -67,8 +67,11 @@ const (
 
 // apply reads everything first, then makes it, and says of each entity what it did.
 func (a *app) apply(ctx context.Context, flags applyFlags, only document.Kind) error {
-	entities, problems := a.read(flags, only)
-	if len(problems) > 0 {
+	entities, problems := a.read(ctx, flags, only)
+	switch {
+	case ctx.Err() != nil:
+		return errInterrupted
+	case len(problems) > 0:
 		for _, p := range problems {
 			a.note("%s", p)
 		}
@@ -139,7 +142,7 @@ func fatal(err error) bool {
 }
 
 // read reads all files and finds all problems.
-func (a *app) read(flags applyFlags, only document.Kind) ([]document.Entity, document.Problems) {
+func (a *app) read(ctx context.Context, flags applyFlags, only document.Kind) ([]document.Entity, document.Problems) {
 	reader := document.Reader{Scope: scope.Scope{Org: a.Org, Project: a.Project}, MaxDocument: flags.MaxDocument}
 	var entities []document.Entity
 	var problems document.Problems
@@ -150,7 +153,7 @@ func (a *app) read(flags applyFlags, only document.Kind) ([]document.Entity, doc
 	}
 	for _, name := range flags.Files {
 		if name == "-" {
-			one("standard input", a.In)
+			one("standard input", input{ctx, a.In})
 			continue
 		}
 		paths, err := files(name)

@@ -35,6 +35,12 @@ type Streams struct {
 
 // Main runs a command and gives its exit code. args are without the name of the program.
 func Main(ctx context.Context, args []string, io Streams) int {
+	out := &written{Writer: io.Out}
+	io.Out = out
+	return out.settle(run(ctx, args, io), io)
+}
+
+func run(ctx context.Context, args []string, io Streams) int {
 	if len(args) > 0 && args[0] == "version" && os.Getenv("COMP_LINE") == "" {
 		if code, done := versionAtOnce(args[1:], io); done {
 			return code
@@ -55,7 +61,7 @@ func Main(ctx context.Context, args []string, io Streams) int {
 	if err != nil {
 		return report(io, fmt.Errorf("the command line is broken: %w", err))
 	}
-	run := func() (err error) {
+	do := func() (err error) {
 		defer func() {
 			if r := recover(); r != nil {
 				if _, ok := r.(exited); !ok {
@@ -77,7 +83,7 @@ func Main(ctx context.Context, args []string, io Streams) int {
 		k.BindTo(ctx, (*context.Context)(nil))
 		return k.Run()
 	}
-	err = run()
+	err = do()
 	if code >= 0 {
 		return code
 	}

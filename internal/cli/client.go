@@ -283,7 +283,7 @@ func (c *client) unreached(ctx context.Context, err error) error {
 		if cause := context.Cause(ctx); errors.Is(cause, errNoAnswer) {
 			return fmt.Errorf("%w; %s is still at work or cannot be reached. --timeout sets how long to wait", cause, c.endpoint)
 		}
-		return context.Cause(ctx)
+		return errInterrupted
 	case errors.Is(err, syscall.ECONNREFUSED):
 		return fmt.Errorf("no manager answers at %s. Start one with `belay up`, or set BELAY_ENDPOINT to where it is", c.endpoint)
 	case errors.As(err, &dns):

@@ -4,6 +4,7 @@ import (
 	"bufio"
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"net/http"
 	"net/url"
@@ -125,7 +126,7 @@ type orgDelete struct {
 
 // Run deletes an organization.
 func (cmd *orgDelete) Run(ctx context.Context, a *app) error {
-	if err := a.sure(cmd.Yes, "organization", cmd.ID, "all its projects, connectors, secrets and delegate tokens"); err != nil {
+	if err := a.sure(ctx, cmd.Yes, "organization", cmd.ID, "all its projects, connectors, secrets and delegate tokens"); err != nil {
 		return err
 	}
 	a.Org, a.Project = "", ""
@@ -133,7 +134,7 @@ func (cmd *orgDelete) Run(ctx context.Context, a *app) error {
 }
 
 // sure asks before a thing goes with all that lies inside it.
-func (a *app) sure(yes bool, kind, id, with string) error {
+func (a *app) sure(ctx context.Context, yes bool, kind, id, with string) error {
 	if yes {
 		return nil
 	}
@@ -141,7 +142,11 @@ func (a *app) sure(yes bool, kind, id, with string) error {
 		return misusef("this deletes %s %s with %s. Add --yes", kind, id, with)
 	}
 	_, _ = fmt.Fprintf(a.Err, "Delete %s %s with %s? Type its identifier: ", kind, id, with)
-	answer, _ := bufio.NewReader(a.In).ReadString('\n')
+	answer, err := bufio.NewReader(input{ctx, a.In}).ReadString('\n')
+	if errors.Is(err, errInterrupted) {
+		a.note("")
+		return err
+	}
 	if strings.TrimSpace(answer) != id {
 		a.note("Nothing was deleted.")
 		return exit{Failed}
@@ -245,7 +250,7 @@ func (cmd *projectDelete) Run(ctx context.Context, a *app) error {
 	if _, err := a.owner(); err != nil {
 		return err
 	}
-	if err := a.sure(cmd.Yes, "project", cmd.ID, "all its connectors, secrets and delegate tokens"); err != nil {
+	if err := a.sure(ctx, cmd.Yes, "project", cmd.ID, "all its connectors, secrets and delegate tokens"); err != nil {
 		return err
 	}
 	a.Project = ""
