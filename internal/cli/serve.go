@@ -26,6 +26,7 @@ type serveFlags struct {
 	TLSKey       string        `help:"PEM file with the certificate's key." name:"tls-key" type:"path" placeholder:"FILE"`
 	ClientCA     string        `help:"PEM file with an authority; delegates must then show a certificate of it." name:"client-ca" type:"path" placeholder:"FILE"`
 	InsecureHTTP bool          `help:"Listen without TLS on addresses that others can reach, behind a proxy that does TLS."`
+	KeyLost      bool          `help:"Start although the master key does not open what the database holds. Every secret must then be set anew, and delegates need new tokens." name:"master-key-lost"`
 	RateLimit    float64       `help:"Calls a second that each API key may make, in bursts of twice as many; 0 means 200, below 0 no limit." default:"0"`
 	KeepTasks    time.Duration `help:"How long finished tasks are remembered." default:"168h"`
 	KeepTests    time.Duration `help:"How long tests of connections are remembered; of each connector the newest 500 at most." default:"720h"`
@@ -45,7 +46,7 @@ func (f serveFlags) config(a *app, log *slog.Logger) (manager.Config, error) {
 	}
 	return manager.Config{
 		Data: data, Listen: f.Listen, PublicURL: f.PublicURL, Database: f.Database, TLSCert: f.TLSCert, TLSKey: f.TLSKey, ClientCA: f.ClientCA,
-		Insecure: f.InsecureHTTP, MasterKey: secret.NewValue(os.Getenv("BELAY_MASTER_KEY")), Keep: manager.Keep{Tasks: f.KeepTasks, Tests: f.KeepTests, Audit: f.KeepAudit},
+		Insecure: f.InsecureHTTP, MasterKey: secret.NewValue(os.Getenv("BELAY_MASTER_KEY")), KeyLost: f.KeyLost, Keep: manager.Keep{Tasks: f.KeepTasks, Tests: f.KeepTests, Audit: f.KeepAudit},
 		TestEvery: every, RateLimit: f.RateLimit,
 		Version: a.Version, Log: log, Env: os.Getenv,
 	}, nil

@@ -95,7 +95,7 @@ func (cmd *upCmd) Run(ctx context.Context, a *app) (err error) {
 	}
 	aws.Store(&env)
 	if s.DelegateToken.IsZero() {
-		a.note("No delegate is started: the account's token default_token was revoked. `belay delegate token create` makes another, for a delegate that you run yourself.")
+		a.note("No delegate is started: the account's token default_token was revoked, or the master key does not open it. `belay delegate token create` makes another, for a delegate that you run yourself.")
 	} else {
 		keep(cmd.delegate(ctx, s, logs, env))
 	}
