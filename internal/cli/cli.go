@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"slices"
 	"strings"
 	"time"
 
@@ -41,6 +42,7 @@ func Main(ctx context.Context, args []string, io Streams) int {
 }
 
 func run(ctx context.Context, args []string, io Streams) int {
+	args = usual(args)
 	if len(args) > 0 && args[0] == "version" && os.Getenv("COMP_LINE") == "" {
 		if code, done := versionAtOnce(args[1:], io); done {
 			return code
@@ -61,6 +63,7 @@ func run(ctx context.Context, args []string, io Streams) int {
 	if err != nil {
 		return report(io, fmt.Errorf("the command line is broken: %w", err))
 	}
+	unset(parser.Model.Node)
 	do := func() (err error) {
 		defer func() {
 			if r := recover(); r != nil {
@@ -88,6 +91,36 @@ func run(ctx context.Context, args []string, io Streams) int {
 		return code
 	}
 	return report(io, err)
+}
+
+// usual gives what people try from habit its form here: --version and `help connector list`.
+func usual(args []string) []string {
+	switch {
+	case len(args) > 0 && args[0] == "--version":
+		return append([]string{"version"}, args[1:]...)
+	case len(args) > 0 && args[0] == "help":
+		return append(slices.Clone(args[1:]), "--help")
+	}
+	return args
+}
+
+// unset makes flags pass over variables that are empty: to set one to nothing is how shells and manifests take it away.
+func unset(n *kong.Node) {
+	for _, f := range n.Flags {
+		f.Tag.Envs = slices.DeleteFunc(f.Tag.Envs, func(name string) bool {
+			value, set := os.LookupEnv(name)
+			return set && value == ""
+		})
+	}
+	for _, child := range n.Children {
+		unset(child)
+	}
+}
+
+// worse is the exit code of two that says more: a refusal outweighs a finding, and a finding what went well.
+func worse(a, b int) int {
+	order := []int{Done, Different, Failed, Misused, Refused, TimedOut}
+	return order[max(slices.Index(order, a), slices.Index(order, b))]
 }
 
 // options are the flags that every command has.

@@ -165,7 +165,11 @@ func (cmd *connectorList) Run(ctx context.Context, a *app) error {
 			line = append(line, plain(credentialWord(r.v), r.v.Spec.Credential.Region, strings.Join(r.v.Spec.Selectors, ", "), ago(tested), reason)...)
 			cells = append(cells, line)
 		}
-		a.table("There is no connector here. `belay connector apply -f FILE` makes one.",
+		none := "There is no connector here. `belay connector apply -f FILE` makes one."
+		if cmd.Search != "" || statuses != nil || len(cmd.Tag) > 0 {
+			none = "No connector fits."
+		}
+		a.table(none,
 			[]string{"Identifier", "Name", "Status", "Credential", "Region", "Selectors", "Tested", "Reason"}, cells)
 	})
 }
@@ -207,7 +211,11 @@ func (a *app) connectors(ctx context.Context, filter map[string]any, search stri
 	if search != "" {
 		q.Set("searchTerm", search)
 	}
-	return pages[json.RawMessage](ctx, c, http.MethodPost, "/connectors/listV2", q, filter)
+	all, err := pages[json.RawMessage](ctx, c, http.MethodPost, "/connectors/listV2", q, filter)
+	if err != nil {
+		return nil, err
+	}
+	return all, a.inhabited(ctx, len(all))
 }
 
 type connectorGet struct {

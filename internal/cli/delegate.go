@@ -61,6 +61,9 @@ func (*delegateList) Run(ctx context.Context, a *app) error {
 	if err != nil {
 		return err
 	}
+	if err := a.inhabited(ctx, len(raws)); err != nil {
+		return err
+	}
 	return a.print(raws, func() {
 		var trouble, rest [][]cell
 		for _, raw := range raws {
@@ -178,6 +181,9 @@ func (*tokenList) Run(ctx context.Context, a *app) error {
 	q := a.at()
 	all := []tokenBody{}
 	if err := c.ng(ctx, http.MethodGet, tokenPath, q, nil, &all); err != nil {
+		return err
+	}
+	if err := a.inhabited(ctx, len(all)); err != nil {
 		return err
 	}
 	return a.print(all, func() {

@@ -57,7 +57,11 @@ func (cmd *orgList) Run(ctx context.Context, a *app) error {
 		for _, o := range all {
 			rows = append(rows, plain(o.Organization.Identifier, o.Organization.Name, o.Organization.Description, ago(milliseconds(o.CreatedAt))))
 		}
-		a.table("There is no organization.", []string{"Identifier", "Name", "Description", "Made"}, rows)
+		none := "There is no organization."
+		if cmd.Search != "" {
+			none = "No organization fits."
+		}
+		a.table(none, []string{"Identifier", "Name", "Description", "Made"}, rows)
 	})
 }
 
@@ -182,12 +186,20 @@ func (cmd *projectList) Run(ctx context.Context, a *app) error {
 	if err != nil {
 		return err
 	}
+	a.Project = "" // projects lie in no project
+	if err := a.inhabited(ctx, len(all)); err != nil {
+		return err
+	}
 	return a.print(all, func() {
 		var rows [][]cell
 		for _, p := range all {
 			rows = append(rows, plain(p.Project.OrgIdentifier, p.Project.Identifier, p.Project.Name, p.Project.Description, ago(milliseconds(p.CreatedAt))))
 		}
-		a.table("There is no project. `belay project create NAME --org default` makes one.", []string{"Organization", "Identifier", "Name", "Description", "Made"}, rows)
+		none := "There is no project. `belay project create NAME --org default` makes one."
+		if cmd.Search != "" {
+			none = "No project fits."
+		}
+		a.table(none, []string{"Organization", "Identifier", "Name", "Description", "Made"}, rows)
 	})
 }
 

@@ -41,12 +41,19 @@ func (cmd *secretList) Run(ctx context.Context, a *app) error {
 	if err != nil {
 		return err
 	}
+	if err := a.inhabited(ctx, len(all)); err != nil {
+		return err
+	}
 	return a.print(all, func() {
 		var rows [][]cell
 		for _, s := range all {
 			rows = append(rows, plain(s.Secret.Identifier, s.Secret.Name, kindWord(s), ago(milliseconds(s.UpdatedAt)), s.Secret.Description))
 		}
-		a.table("There is no secret here. `belay secret set NAME` makes one.", []string{"Identifier", "Name", "Value", "Changed", "Description"}, rows)
+		none := "There is no secret here. `belay secret set NAME` makes one."
+		if cmd.Search != "" {
+			none = "No secret fits."
+		}
+		a.table(none, []string{"Identifier", "Name", "Value", "Changed", "Description"}, rows)
 	})
 }
 

@@ -19,7 +19,7 @@ import (
 // serveFlags are how a manager runs.
 type serveFlags struct {
 	Data         string        `help:"Folder for the database, the master key and logs; $XDG_DATA_HOME/belay by default." type:"path" placeholder:"FOLDER"`
-	Listen       string        `help:"Host and port." default:"127.0.0.1:7990" placeholder:"HOST:PORT"`
+	Listen       string        `help:"Host and port." default:"127.0.0.1:7990"`
 	PublicURL    string        `help:"Address under which others reach the manager; that of the listener by default." name:"public-url" placeholder:"URL"`
 	Database     string        `help:"postgres://…; a SQLite file in the data folder by default." placeholder:"URL"`
 	TLSCert      string        `help:"PEM file with the certificate." name:"tls-cert" type:"path" placeholder:"FILE"`
@@ -36,7 +36,7 @@ type serveFlags struct {
 
 // config is what the manager is started with.
 func (f serveFlags) config(a *app, log *slog.Logger) (manager.Config, error) {
-	data, err := f.folder()
+	data, err := f.where()
 	if err != nil {
 		return manager.Config{}, err
 	}
@@ -52,14 +52,19 @@ func (f serveFlags) config(a *app, log *slog.Logger) (manager.Config, error) {
 	}, nil
 }
 
+// where is the data folder.
+func (f serveFlags) where() (string, error) {
+	if f.Data != "" {
+		return f.Data, nil
+	}
+	return folder("XDG_DATA_HOME", filepath.Join(".local", "share"))
+}
+
 // folder makes the data folder.
 func (f serveFlags) folder() (string, error) {
-	data := f.Data
-	if data == "" {
-		var err error
-		if data, err = folder("XDG_DATA_HOME", filepath.Join(".local", "share")); err != nil {
-			return "", err
-		}
+	data, err := f.where()
+	if err != nil {
+		return "", err
 	}
 	if err := os.MkdirAll(data, 0o700); err != nil {
 		return "", misusef("the data folder cannot be made: %w", err)
@@ -81,6 +86,9 @@ type managerCmd struct {
 // Run runs a manager until it is asked to end.
 func (cmd *managerCmd) Run(ctx context.Context, a *app) error {
 	log := slog.New(slog.NewJSONHandler(a.Err, &slog.HandlerOptions{Level: a.level()}))
+	if _, err := cmd.folder(); err != nil {
+		return err
+	}
 	c, err := cmd.config(a, log)
 	if err != nil {
 		return err

@@ -23,7 +23,7 @@ import (
 type upCmd struct {
 	serveFlags `embed:""`
 
-	StandIn string `help:"A stand-in for AWS: auto starts one where this machine has no AWS credentials." enum:"auto,always,never" default:"auto"`
+	StandIn string `help:"A stand-in for AWS: auto, always or never; auto starts one where this machine has no AWS credentials." enum:"auto,always,never" default:"auto"`
 	Tags    string `help:"Tags of the local delegate, with commas." default:"local"`
 }
 
