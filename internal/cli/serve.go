@@ -2,6 +2,7 @@ package cli
 
 import (
 	"context"
+	"errors"
 	"log/slog"
 	"os"
 	"os/signal"
@@ -11,6 +12,7 @@ import (
 
 	"github.com/belay-dev/belay/internal/agent"
 	"github.com/belay-dev/belay/internal/awsops"
+	"github.com/belay-dev/belay/internal/fault"
 	"github.com/belay-dev/belay/internal/manager"
 	"github.com/belay-dev/belay/internal/protocol"
 	"github.com/belay-dev/belay/internal/secret"
@@ -101,7 +103,15 @@ func (cmd *managerCmd) Run(ctx context.Context, a *app) error {
 			a.line("The key is shown this once. Set BELAY_ENDPOINT and BELAY_API_KEY to use it.")
 		}
 	}
-	return manager.Run(ctx, c)
+	return withCause(manager.Run(ctx, c))
+}
+
+// withCause tells the cause too, where the database or another part is away: who runs a manager reads its log.
+func withCause(err error) error {
+	if f, ok := errors.AsType[*fault.Error](err); ok && f.Kind == fault.Unavailable {
+		return errors.New(f.Error())
+	}
+	return err
 }
 
 type delegateRun struct{}

@@ -82,7 +82,7 @@ func (cmd *upCmd) Run(ctx context.Context, a *app) (err error) {
 	case s = <-started:
 	case err := <-ended:
 		running = false
-		return err
+		return withCause(err)
 	case <-ctx.Done():
 		return nil
 	}
@@ -107,7 +107,7 @@ func (cmd *upCmd) Run(ctx context.Context, a *app) (err error) {
 		return nil
 	case err := <-ended:
 		running = false
-		return err
+		return withCause(err)
 	}
 }
 

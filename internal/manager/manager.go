@@ -117,6 +117,9 @@ func New(ctx context.Context, c Config) (_ *Manager, err error) {
 	}
 	m := &Manager{config: c}
 	defer func() {
+		if store.Damaged(err) {
+			err = fmt.Errorf("the database %s is damaged; restore it from a backup: %w", c.sqlite(), err)
+		}
 		if err != nil {
 			err = errors.Join(err, m.Close())
 		}

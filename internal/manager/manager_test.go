@@ -1,6 +1,7 @@
 package manager_test
 
 import (
+	"bytes"
 	"errors"
 	"os"
 	"path/filepath"
@@ -121,5 +122,35 @@ func write(t *testing.T, path string, text []byte) {
 	t.Helper()
 	if err := os.WriteFile(path, text, 0o600); err != nil {
 		t.Fatal(err)
+	}
+}
+
+// TestDamagedDatabase: a file that is no database, or no longer one, is named, with what to do.
+func TestDamagedDatabase(t *testing.T) {
+	t.Parallel()
+	for name, damage := range map[string]func(t *testing.T, path string){
+		"another kind of file": func(t *testing.T, path string) { t.Helper(); write(t, path, bytes.Repeat([]byte("no database "), 1000)) },
+		"a page in its middle": func(t *testing.T, path string) {
+			t.Helper()
+			text, err := os.ReadFile(path)
+			if err != nil {
+				t.Fatal(err)
+			}
+			copy(text[4096:], bytes.Repeat([]byte{0xA5}, len(text)-4096))
+			write(t, path, text)
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			c := manager.Config{Data: filepath.Join(t.TempDir(), "data")}
+			if err := start(t, c); err != nil {
+				t.Fatal(err)
+			}
+			path := filepath.Join(c.Data, "belay.db")
+			damage(t, path)
+			if err := start(t, c); err == nil || !strings.Contains(err.Error(), "the database "+path+" is damaged") || !strings.Contains(err.Error(), "restore it from a backup") {
+				t.Errorf("%v", err)
+			}
+		})
 	}
 }
