@@ -79,7 +79,7 @@ func run(ctx context.Context, args []string, io Streams) int {
 			return mistake(err)
 		}
 		a := &app{Streams: io, options: root.options}
-		if err := a.scoped(); err != nil {
+		if err := errors.Join(filled(k), a.scoped()); err != nil {
 			return err
 		}
 		k.Bind(a)
@@ -115,6 +115,23 @@ func unset(n *kong.Node) {
 	for _, child := range n.Children {
 		unset(child)
 	}
+}
+
+// filled refuses arguments that are empty: they come from variables that were not filled in, and name nothing.
+func filled(k *kong.Context) error {
+	for _, p := range k.Path {
+		if p.Positional == nil {
+			continue
+		}
+		values, many := p.Positional.Target.Interface().([]string)
+		if !many {
+			values = []string{fmt.Sprint(p.Positional.Target.Interface())}
+		}
+		if slices.Contains(values, "") {
+			return misusef("<%s> is empty", p.Positional.Name)
+		}
+	}
+	return nil
 }
 
 // worse is the exit code of two that says more: a refusal outweighs a finding, and a finding what went well.

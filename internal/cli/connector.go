@@ -392,12 +392,15 @@ type connectorHistory struct {
 
 // Run lists the tests of a connector.
 func (cmd *connectorHistory) Run(ctx context.Context, a *app) error {
+	if cmd.Limit < 1 {
+		return misusef("--limit is %d; 1 or more are listed", cmd.Limit)
+	}
 	c, err := a.client()
 	if err != nil {
 		return err
 	}
 	q := a.at()
-	q.Set("limit", strconv.Itoa(max(cmd.Limit, 1)))
+	q.Set("limit", strconv.Itoa(cmd.Limit))
 	var list cursor[json.RawMessage]
 	if err := c.v1(ctx, http.MethodGet, "/connectors/"+url.PathEscape(cmd.ID)+"/tests", q, nil, &list); err != nil {
 		return err
