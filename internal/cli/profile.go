@@ -67,7 +67,10 @@ func (a *app) profile() (*profile, error) {
 		name = all.Current
 	}
 	p := all.Profiles[name]
-	if p == nil {
+	switch {
+	case p == nil && name == "":
+		return nil, nil //nolint:nilnil // as above
+	case p == nil:
 		return nil, misusef("%s holds no profile %q", path, name)
 	}
 	return p, nil

@@ -3,6 +3,7 @@ package cli
 import (
 	"context"
 	"errors"
+	"fmt"
 	"log/slog"
 	"os"
 	"os/signal"
@@ -34,6 +35,20 @@ type serveFlags struct {
 	KeepTests    time.Duration `help:"How long tests of connections are remembered; of each connector the newest 500 at most." default:"720h"`
 	KeepAudit    time.Duration `help:"How long audit entries are remembered." default:"9600h"`
 	TestEvery    time.Duration `help:"How often each connection is tested on its own; 0s means never." default:"30m"`
+}
+
+// Validate refuses to remember for no time: to the manager a zero means its default.
+func (f *serveFlags) Validate() error {
+	var all []error
+	for _, one := range []struct {
+		flag string
+		keep time.Duration
+	}{{"--keep-tasks", f.KeepTasks}, {"--keep-tests", f.KeepTests}, {"--keep-audit", f.KeepAudit}} {
+		if one.keep <= 0 {
+			all = append(all, fmt.Errorf("%s is %s; it must be longer", one.flag, one.keep))
+		}
+	}
+	return errors.Join(all...)
 }
 
 // config is what the manager is started with.
