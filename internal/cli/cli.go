@@ -177,6 +177,7 @@ type commands struct {
 	Whoami    whoamiCmd    `cmd:"" help:"Say whose API key is in use and what it may do."`
 	Version   versionCmd   `cmd:"" help:"Print the version."`
 
+	Man        manCmd        `cmd:"" help:"Print the manual page."`
 	Completion completionCmd `cmd:"" help:"Print what makes a shell complete belay's commands."`
 }
 

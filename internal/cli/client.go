@@ -140,6 +140,9 @@ func (a *app) client() (*client, error) {
 
 func checkEndpoint(text string) error {
 	at, err := url.Parse(text)
+	if err == nil && at.User != nil { // not repeated
+		return misusef("the address of the manager holds a user or a password; a manager takes nothing but an API key")
+	}
 	if err != nil || at.Scheme != "http" && at.Scheme != "https" || at.Host == "" {
 		return misusef("%q is not the address of a manager; one looks like http://127.0.0.1:7990", text)
 	}
