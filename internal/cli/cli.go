@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"reflect"
 	"slices"
 	"strings"
 	"time"
@@ -123,7 +124,7 @@ func filled(k *kong.Context) error {
 		if p.Positional == nil {
 			continue
 		}
-		values, many := p.Positional.Target.Interface().([]string)
+		values, many := reflect.TypeAssert[[]string](p.Positional.Target)
 		if !many {
 			values = []string{fmt.Sprint(p.Positional.Target.Interface())}
 		}

@@ -1,7 +1,7 @@
 package cli
 
 import (
-	"fmt"
+	"strconv"
 	"strings"
 
 	"github.com/alecthomas/kong"
@@ -45,11 +45,14 @@ func (*manCmd) Run(k *kong.Context, a *app) error {
 		code int
 		text string
 	}{
-		{Done, "done"}, {Failed, "not done"}, {Misused, "the command or its input is wrong; nothing was done"},
+		{Done, "done"},
+		{Failed, "not done"},
+		{Misused, "the command or its input is wrong; nothing was done"},
 		{Different, "a finding: a connection fails, a dry run found changes, no delegate fits"},
-		{Refused, "the manager refuses the key, or its role is too weak"}, {TimedOut, "no answer within --timeout"},
+		{Refused, "the manager refuses the key, or its role is too weak"},
+		{TimedOut, "no answer within --timeout"},
 	} {
-		m.item(fmt.Sprint(e.code), e.text)
+		m.item(strconv.Itoa(e.code), e.text)
 	}
 	m.macro("SH", "ENVIRONMENT")
 	m.text("Every flag can be set by the variable that stands beside it; an empty one counts as not set.")
@@ -58,7 +61,7 @@ func (*manCmd) Run(k *kong.Context, a *app) error {
 	m.macro("SH", "FILES")
 	m.item("$XDG_CONFIG_HOME/belay/config.yaml", "Profiles: managers and API keys, for its owner only. belay up writes one.")
 	m.item("$XDG_DATA_HOME/belay", "Database, master key and logs of a manager.")
-	a.line("%s", strings.TrimSuffix(m.String(), "\n"))
+	a.line("%s", strings.TrimSuffix(m.b.String(), "\n"))
 	return nil
 }
 
@@ -72,27 +75,27 @@ func arguments(n *kong.Node) string {
 }
 
 // roff writes the macros of man(7).
-type roff struct{ strings.Builder }
+type roff struct{ b strings.Builder }
 
 // macro writes a request with its arguments.
 func (m *roff) macro(name string, args ...string) {
-	m.WriteString("." + name)
+	m.b.WriteString("." + name)
 	for _, arg := range args {
-		m.WriteString(` "` + strings.ReplaceAll(plainRoff(arg), `"`, `\(dq`) + `"`)
+		m.b.WriteString(` "` + strings.ReplaceAll(plainRoff(arg), `"`, `\(dq`) + `"`)
 	}
-	m.WriteString("\n")
+	m.b.WriteString("\n")
 }
 
 // text writes a paragraph.
 func (m *roff) text(text string) {
 	if text != "" {
-		m.WriteString(".PP\n" + `\&` + plainRoff(text) + "\n")
+		m.b.WriteString(".PP\n" + `\&` + plainRoff(text) + "\n")
 	}
 }
 
 // item writes a term and what it means.
 func (m *roff) item(term, text string) {
-	m.WriteString(".TP\n" + `\fB` + plainRoff(term) + `\fR` + "\n" + `\&` + plainRoff(text) + "\n")
+	m.b.WriteString(".TP\n" + `\fB` + plainRoff(term) + `\fR` + "\n" + `\&` + plainRoff(text) + "\n")
 }
 
 func (m *roff) flags(flags []*kong.Flag) {

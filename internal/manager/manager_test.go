@@ -129,7 +129,10 @@ func write(t *testing.T, path string, text []byte) {
 func TestDamagedDatabase(t *testing.T) {
 	t.Parallel()
 	for name, damage := range map[string]func(t *testing.T, path string){
-		"another kind of file": func(t *testing.T, path string) { t.Helper(); write(t, path, bytes.Repeat([]byte("no database "), 1000)) },
+		"another kind of file": func(t *testing.T, path string) {
+			t.Helper()
+			write(t, path, bytes.Repeat([]byte("no database "), 1000))
+		},
 		"a page in its middle": func(t *testing.T, path string) {
 			t.Helper()
 			text, err := os.ReadFile(path)
