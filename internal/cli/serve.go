@@ -118,7 +118,15 @@ func (cmd *managerCmd) Run(ctx context.Context, a *app) error {
 			a.line("The key is shown this once. Set BELAY_ENDPOINT and BELAY_API_KEY to use it.")
 		}
 	}
-	return withCause(manager.Run(ctx, c))
+	return ended(ctx, manager.Run(ctx, c))
+}
+
+// ended is how a manager ended: one that was told to end while it was still starting has done what it was told.
+func ended(ctx context.Context, err error) error {
+	if ctx.Err() != nil && errors.Is(err, context.Canceled) {
+		return nil
+	}
+	return withCause(err)
 }
 
 // withCause tells the cause too, where the database or another part is away: who runs a manager reads its log.

@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"io"
+	"path/filepath"
 	"strings"
 	"testing"
 
@@ -54,6 +55,23 @@ func TestUnwrittenOutput(t *testing.T) {
 			code := cli.Main(t.Context(), args, cli.Streams{In: strings.NewReader(""), Out: full{}, Err: &errs, Version: "1"})
 			if want := "belay: the output could not be written: no space left on device\n"; code != cli.Failed || errs.String() != want {
 				t.Errorf("code %d: %q", code, &errs)
+			}
+		})
+	}
+}
+
+// TestInterruptedStart: a manager that is told to end while it starts has done what it was told.
+func TestInterruptedStart(t *testing.T) {
+	t.Parallel()
+	for name, args := range map[string][]string{"up": {"up", "--stand-in", "never"}, "manager": {"manager"}} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			ctx, cancel := context.WithCancel(t.Context())
+			cancel()
+			var out, errs bytes.Buffer
+			code := cli.Main(ctx, append(args, "--data", t.TempDir(), "--listen", "127.0.0.1:0", "--config", filepath.Join(t.TempDir(), "c.yaml")), cli.Streams{In: strings.NewReader(""), Out: &out, Err: &errs})
+			if code != cli.Done || errs.Len() > 0 || out.Len() > 0 {
+				t.Errorf("code %d: %q %q", code, &out, &errs)
 			}
 		})
 	}

@@ -62,8 +62,8 @@ func (cmd *upCmd) Run(ctx context.Context, a *app) (err error) {
 
 	// The manager ends last, so that the delegate can still report.
 	serving, stop := context.WithCancel(context.WithoutCancel(ctx))
-	ended := make(chan error, 1)
-	go func() { ended <- manager.Run(serving, c) }()
+	end := make(chan error, 1)
+	go func() { end <- ended(serving, manager.Run(serving, c)) }()
 	var children sync.WaitGroup
 	keeping, release := context.WithCancel(ctx)
 	running := true
@@ -72,7 +72,7 @@ func (cmd *upCmd) Run(ctx context.Context, a *app) (err error) {
 		children.Wait()
 		stop()
 		if running {
-			err = errors.Join(err, <-ended)
+			err = errors.Join(err, <-end)
 		}
 	}()
 	keep := func(c *child) { children.Go(func() { c.keep(keeping, a) }) }
@@ -80,9 +80,9 @@ func (cmd *upCmd) Run(ctx context.Context, a *app) (err error) {
 	var s manager.Started
 	select {
 	case s = <-started:
-	case err := <-ended:
+	case err := <-end:
 		running = false
-		return withCause(err)
+		return err
 	case <-ctx.Done():
 		return nil
 	}
@@ -105,9 +105,9 @@ func (cmd *upCmd) Run(ctx context.Context, a *app) (err error) {
 	case <-ctx.Done():
 		a.note("Stopping.")
 		return nil
-	case err := <-ended:
+	case err := <-end:
 		running = false
-		return withCause(err)
+		return err
 	}
 }
 
