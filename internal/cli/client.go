@@ -110,6 +110,9 @@ func (a *app) client() (*client, error) {
 		case strings.TrimRight(c.endpoint, "/") != strings.TrimRight(p.Endpoint, "/"):
 			return nil, misusef("no API key is given for %s; the one in the profile belongs to %s. Set BELAY_API_KEY.", c.endpoint, p.Endpoint)
 		}
+		if a.CACert == "" {
+			a.CACert = p.CACert
+		}
 		if c.key.IsZero() {
 			c.key = secret.NewValue(strings.TrimSpace(p.APIKey))
 			if c.account == "" {
@@ -167,7 +170,7 @@ func (a *app) transport() (*http.Client, error) {
 	if a.CACert != "" {
 		pem, err := os.ReadFile(a.CACert)
 		if err != nil {
-			return nil, misusef("the file of --ca-cert cannot be read: %w", err)
+			return nil, misusef("the certificate of --ca-cert or of the profile cannot be read: %w", err)
 		}
 		pool, err := x509.SystemCertPool()
 		if err != nil {

@@ -21,6 +21,7 @@ type profile struct {
 	Endpoint string `yaml:"endpoint"`
 	Account  string `yaml:"account,omitempty"`
 	APIKey   string `yaml:"apiKey"`
+	CACert   string `yaml:"caCert,omitempty"` // as --ca-cert
 }
 
 // folder is where the user's files of a kind live: the variable of the XDG base directory specification, or its default.

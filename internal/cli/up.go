@@ -134,7 +134,7 @@ func (cmd *upCmd) greet(a *app, s manager.Started, data string) error {
 		key = keyFor(path, s.Account)
 	}
 	if !key.IsZero() {
-		note, err = saveProfile(path, profile{Endpoint: s.URL, Account: s.Account, APIKey: key.Reveal()})
+		note, err = saveProfile(path, profile{Endpoint: s.URL, Account: s.Account, APIKey: key.Reveal(), CACert: cmd.TLSCert})
 		if err != nil {
 			a.note("The profile was not written: %s", sentence(err))
 		}
