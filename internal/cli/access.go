@@ -154,6 +154,9 @@ func (*whoamiCmd) Run(ctx context.Context, a *app) error {
 	if err := json.Unmarshal(raw, &who); err != nil {
 		return fmt.Errorf("the manager's answer cannot be read: %w", err)
 	}
+	if c.account != "" && c.account != who.Account { // every other call would be refused
+		return &refusal{status: http.StatusForbidden, endpoint: c.endpoint, message: fmt.Sprintf("the key %q belongs to another account than %q", who.Name, c.account)}
+	}
 	return a.print(raw, func() {
 		a.fields([2]string{"Key", who.Name}, [2]string{"Id", who.ID}, [2]string{"Account", who.Account},
 			[2]string{"Roles", grantWords(who.Grants)}, [2]string{"Manager", c.endpoint})

@@ -425,7 +425,7 @@ func (cmd *connectorHistory) Run(ctx context.Context, a *app) error {
 			}
 			rows = append(rows, append(row, plain(t.Trigger, t.By, t.Delegate, took(t.TookMS), code, cause)...))
 		}
-		a.table("This connector was never tested. `belay connector test "+cmd.ID+"` does it.",
+		a.table("This connector was never tested. `belay connector test "+a.named(cmd.ID)+"` does it.",
 			[]string{"Started", "Result", "Trigger", "By", "Delegate", "Took", "Code", "Cause"}, rows)
 	})
 }

@@ -176,7 +176,7 @@ func (cmd *secretSet) value(ctx context.Context, a *app) (secret.Value, error) {
 	text = bytes.TrimSuffix(bytes.TrimSuffix(text, []byte("\n")), []byte("\r"))
 	switch {
 	case len(text) == 0:
-		return secret.Value{}, misusef("the value is empty. Give it on standard input: printf %%s \"$VALUE\" | belay secret set %s", cmd.ID)
+		return secret.Value{}, misusef("the value is empty. Give it on standard input: printf %%s \"$VALUE\" | belay secret set %s", a.named(cmd.ID))
 	case len(text) > secret.MaxValue:
 		return secret.Value{}, misusef("the value has more than %d bytes", secret.MaxValue)
 	}

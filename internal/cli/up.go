@@ -136,7 +136,7 @@ func (cmd *upCmd) greet(a *app, s manager.Started, data string) error {
 	if !key.IsZero() {
 		note, err = saveProfile(path, profile{Endpoint: s.URL, Account: s.Account, APIKey: key.Reveal(), CACert: cmd.TLSCert})
 		if err != nil {
-			a.note("The profile was not written: %s", sentence(err))
+			a.note("The profile was not written: %s. Set BELAY_ENDPOINT=%s and BELAY_API_KEY for commands.", strings.TrimSuffix(sentence(err), "."), s.URL)
 		}
 	}
 	pairs := [][2]string{{"Account", s.Account}}
