@@ -74,7 +74,7 @@ type auditList struct {
 	Caller  string `help:"Only what this API key did: its id, or part of its name." placeholder:"TEXT"`
 	Action  string `help:"Only this action, or those that begin so, such as connector." placeholder:"TEXT"`
 	Target  string `help:"Only what was done to this, such as connector/prod_aws." placeholder:"TEXT"`
-	Outcome string `help:"Only this: allowed or denied." enum:"allowed,denied," default:""`
+	Outcome string `help:"Only this: allowed or denied." enum:"allowed,denied," default:"" placeholder:"WORD"`
 	Since   string `help:"From when on: a time, or how long ago, such as 24h or 7d." placeholder:"WHEN"`
 	Until   string `help:"Up to when." placeholder:"WHEN"`
 	Limit   int    `help:"How many; 0 is all." default:"50"`
@@ -153,6 +153,9 @@ func (*whoamiCmd) Run(ctx context.Context, a *app) error {
 	}
 	if err := json.Unmarshal(raw, &who); err != nil {
 		return fmt.Errorf("the manager's answer cannot be read: %w", err)
+	}
+	if c.account != "" && c.account != who.Account { // every other call would be refused
+		return &refusal{status: http.StatusForbidden, endpoint: c.endpoint, message: fmt.Sprintf("the key %q belongs to another account than %q", who.Name, c.account)}
 	}
 	return a.print(raw, func() {
 		a.fields([2]string{"Key", who.Name}, [2]string{"Id", who.ID}, [2]string{"Account", who.Account},

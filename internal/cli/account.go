@@ -41,7 +41,7 @@ func (f dataFlags) open(ctx context.Context, a *app) (*manager.Manager, error) {
 	}
 	m, err := manager.New(ctx, c)
 	if err != nil {
-		return nil, err
+		return nil, withCause(err)
 	}
 	if s := m.Started(); !s.AdminKey.IsZero() { // the first start was cut off before it told the key
 		a.note("Account %s has got its first administrator's key: %s", s.Account, s.AdminKey.Reveal())

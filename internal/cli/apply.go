@@ -21,7 +21,7 @@ import (
 
 // applyFlags are the flags of every apply.
 type applyFlags struct {
-	Files       []string `short:"f" name:"file" required:"" placeholder:"FILE" help:"File or folder; - is standard input. May be given more than once."`
+	Files       []string `short:"f" name:"file" sep:"none" required:"" placeholder:"FILE" help:"File or folder; - is standard input. May be given more than once."`
 	DryRun      bool     `help:"Only say what would change. Exit code 3 when something would."`
 	Test        bool     `help:"Test the connectors afterwards. Exit code 3 when one fails."`
 	MaxDocument int      `help:"Bytes that one document may have." default:"1048576"`
@@ -67,8 +67,11 @@ const (
 
 // apply reads everything first, then makes it, and says of each entity what it did.
 func (a *app) apply(ctx context.Context, flags applyFlags, only document.Kind) error {
-	entities, problems := a.read(flags, only)
-	if len(problems) > 0 {
+	entities, problems := a.read(ctx, flags, only)
+	switch {
+	case ctx.Err() != nil:
+		return errInterrupted
+	case len(problems) > 0:
 		for _, p := range problems {
 			a.note("%s", p)
 		}
@@ -87,16 +90,20 @@ func (a *app) apply(ctx context.Context, flags applyFlags, only document.Kind) e
 	all := []applied{}
 	worst := Done
 	var tests []testBody
+	var stop error // what was done before is told all the same
 	for _, e := range entities {
 		done, err := a.applyOne(ctx, c, e, flags.DryRun, entities)
 		switch {
 		case fatal(err):
-			return err
+			stop = err
 		case err != nil:
 			done.Action, done.Error = refused, sentence(err)
-			worst = max(worst, codeOf(err))
+			worst = worse(worst, codeOf(err))
 		case flags.DryRun && done.Action != unchanged:
-			worst = max(worst, Different)
+			worst = worse(worst, Different)
+		}
+		if stop != nil {
+			break
 		}
 		if a.Output == "table" {
 			a.showApplied(done, flags.DryRun)
@@ -108,15 +115,22 @@ func (a *app) apply(ctx context.Context, flags applyFlags, only document.Kind) e
 			}
 			raw, t, err := a.test(ctx, c, e.ID, query(e.Scope), map[string]any{"trigger": trigger})
 			if err != nil {
-				return err
-			}
-			done.Test = raw
-			tests = append(tests, t)
-			if !t.passed() {
-				worst = max(worst, Different)
+				stop = err
+			} else {
+				done.Test = raw
+				tests = append(tests, t)
+				if !t.passed() {
+					worst = worse(worst, Different)
+				}
 			}
 		}
 		all = append(all, done)
+		if stop != nil {
+			break
+		}
+	}
+	if stop != nil && len(all) == 0 {
+		return stop
 	}
 	if err := a.print(all, func() {
 		for _, t := range tests {
@@ -125,6 +139,9 @@ func (a *app) apply(ctx context.Context, flags applyFlags, only document.Kind) e
 		}
 	}); err != nil {
 		return err
+	}
+	if stop != nil {
+		return stop
 	}
 	if worst != Done {
 		return exit{worst}
@@ -139,7 +156,7 @@ func fatal(err error) bool {
 }
 
 // read reads all files and finds all problems.
-func (a *app) read(flags applyFlags, only document.Kind) ([]document.Entity, document.Problems) {
+func (a *app) read(ctx context.Context, flags applyFlags, only document.Kind) ([]document.Entity, document.Problems) {
 	reader := document.Reader{Scope: scope.Scope{Org: a.Org, Project: a.Project}, MaxDocument: flags.MaxDocument}
 	var entities []document.Entity
 	var problems document.Problems
@@ -149,8 +166,12 @@ func (a *app) read(flags applyFlags, only document.Kind) ([]document.Entity, doc
 		problems = append(problems, wrong...)
 	}
 	for _, name := range flags.Files {
+		if name == "" {
+			problems = append(problems, document.Problem{File: "--file", Message: "names no file; the name is empty"})
+			continue
+		}
 		if name == "-" {
-			one("standard input", a.In)
+			one("standard input", input{ctx, a.In})
 			continue
 		}
 		paths, err := files(name)

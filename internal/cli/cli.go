@@ -6,6 +6,8 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"reflect"
+	"slices"
 	"strings"
 	"time"
 
@@ -35,6 +37,13 @@ type Streams struct {
 
 // Main runs a command and gives its exit code. args are without the name of the program.
 func Main(ctx context.Context, args []string, io Streams) int {
+	out := &written{Writer: io.Out}
+	io.Out = out
+	return out.settle(run(ctx, args, io), io)
+}
+
+func run(ctx context.Context, args []string, io Streams) int {
+	args = usual(args)
 	if len(args) > 0 && args[0] == "version" && os.Getenv("COMP_LINE") == "" {
 		if code, done := versionAtOnce(args[1:], io); done {
 			return code
@@ -55,7 +64,8 @@ func Main(ctx context.Context, args []string, io Streams) int {
 	if err != nil {
 		return report(io, fmt.Errorf("the command line is broken: %w", err))
 	}
-	run := func() (err error) {
+	unset(parser.Model.Node)
+	do := func() (err error) {
 		defer func() {
 			if r := recover(); r != nil {
 				if _, ok := r.(exited); !ok {
@@ -70,18 +80,65 @@ func Main(ctx context.Context, args []string, io Streams) int {
 			return mistake(err)
 		}
 		a := &app{Streams: io, options: root.options}
-		if err := a.scoped(); err != nil {
+		if err := errors.Join(filled(k), a.scoped()); err != nil {
 			return err
 		}
 		k.Bind(a)
 		k.BindTo(ctx, (*context.Context)(nil))
 		return k.Run()
 	}
-	err = run()
+	err = do()
 	if code >= 0 {
 		return code
 	}
 	return report(io, err)
+}
+
+// usual gives what people try from habit its form here: --version and `help connector list`.
+func usual(args []string) []string {
+	switch {
+	case len(args) > 0 && args[0] == "--version":
+		return append([]string{"version"}, args[1:]...)
+	case len(args) > 0 && args[0] == "help":
+		return append(slices.Clone(args[1:]), "--help")
+	}
+	return args
+}
+
+// unset makes flags pass over variables that are empty: to set one to nothing is how shells and manifests take it away.
+func unset(n *kong.Node) {
+	for _, f := range n.Flags {
+		f.Tag.Envs = slices.DeleteFunc(f.Tag.Envs, func(name string) bool {
+			value, set := os.LookupEnv(name)
+			return set && value == ""
+		})
+	}
+	for _, child := range n.Children {
+		unset(child)
+	}
+}
+
+// filled refuses arguments that are empty: they come from variables that were not filled in, and name nothing.
+func filled(k *kong.Context) error {
+	for _, p := range k.Path {
+		if p.Positional == nil {
+			continue
+		}
+		values, many := reflect.TypeAssert[[]string](p.Positional.Target)
+		if !many {
+			values = []string{fmt.Sprint(p.Positional.Target.Interface())}
+		}
+		if slices.Contains(values, "") {
+			return misusef("<%s> is empty", p.Positional.Name)
+		}
+	}
+	return nil
+}
+
+// worse is the exit code of two that says more: a refusal outweighs a finding, and a finding what went well.
+func worse(a, b int) int {
+	order := []int{Done, Different, Failed, Misused, Refused, TimedOut}
+	return order[max(slices.Index(order, a), slices.Index(order, b))]
 }
 
 // options are the flags that every command has.
@@ -121,6 +178,7 @@ type commands struct {
 	Whoami    whoamiCmd    `cmd:"" help:"Say whose API key is in use and what it may do."`
 	Version   versionCmd   `cmd:"" help:"Print the version."`
 
+	Man        manCmd        `cmd:"" help:"Print the manual page."`
 	Completion completionCmd `cmd:"" help:"Print what makes a shell complete belay's commands."`
 }
 

@@ -4,10 +4,14 @@ import (
 	"bufio"
 	"bytes"
 	"context"
+	"crypto/x509"
 	"encoding/json"
+	"encoding/pem"
 	"fmt"
 	"log/slog"
 	"net"
+	"net/http"
+	"net/http/httptest"
 	"net/url"
 	"os"
 	"os/exec"
@@ -297,6 +301,56 @@ func TestNoAnswer(t *testing.T) {
 		cli.Streams{In: strings.NewReader(""), Out: &out, Err: &errs})
 	if code != cli.TimedOut || !strings.Contains(errs.String(), "no answer within 100ms") || out.Len() > 0 {
 		t.Errorf("code %d after %s: %s", code, time.Since(began), &errs)
+	}
+}
+
+// TestUpTLS: the profile that `belay up` writes trusts the certificate that it was given.
+func TestUpTLS(t *testing.T) {
+	t.Parallel()
+	home := t.TempDir()
+	server := httptest.NewTLSServer(http.NotFoundHandler()) // for its certificate
+	server.Close()
+	pair := server.TLS.Certificates[0]
+	key, err := x509.MarshalPKCS8PrivateKey(pair.PrivateKey)
+	if err != nil {
+		t.Fatal(err)
+	}
+	cert := filepath.Join(home, "cert.pem")
+	for path, block := range map[string]*pem.Block{cert: {Type: "CERTIFICATE", Bytes: pair.Certificate[0]}, filepath.Join(home, "key.pem"): {Type: "PRIVATE KEY", Bytes: key}} {
+		if err := os.WriteFile(path, pem.EncodeToMemory(block), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	belay := func(args ...string) *exec.Cmd {
+		cmd := exec.Command("belay", args...)
+		cmd.Env = []string{"PATH=" + os.Getenv("PATH"), "HOME=" + home}
+		cmd.Dir = home
+		return cmd
+	}
+	up := belay("up", "--listen", "127.0.0.1:0", "--tls-cert", "cert.pem", "--tls-key", "key.pem", "--stand-in", "never")
+	out, err := up.StdoutPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := up.Start(); err != nil {
+		t.Fatal(err)
+	}
+	lines := bufio.NewScanner(out)
+	for lines.Scan() && !strings.HasPrefix(lines.Text(), "Ready.") {
+	}
+	if said, err := belay("whoami").CombinedOutput(); err != nil || !strings.Contains(string(said), "admin at account") {
+		t.Errorf("%v: %s", err, said)
+	}
+	if said, err := belay("whoami", "--ca-cert", "key.pem").CombinedOutput(); err == nil || !strings.Contains(string(said), "holds no certificate") {
+		t.Errorf("the flag does not come first: %v: %s", err, said)
+	}
+	if err := up.Process.Signal(os.Interrupt); err != nil {
+		t.Fatal(err)
+	}
+	for lines.Scan() { // to its end, before Wait closes it
+	}
+	if err := up.Wait(); err != nil {
+		t.Error(err)
 	}
 }
 

@@ -57,7 +57,7 @@ func (r *refusal) Error() string {
 		b.WriteString(strings.TrimSuffix(r.message, "."))
 	}
 	for _, p := range r.problems {
-		b.WriteString("\n  " + p.Path + ": " + p.Message)
+		b.WriteString("\n  " + strings.TrimPrefix(p.Path+": "+p.Message, ": "))
 	}
 	if r.id != "" {
 		b.WriteString("\n  " + r.endpoint + "/docs/errors/" + r.id)
@@ -86,7 +86,12 @@ func (a *app) client() (*client, error) {
 	if a.found != nil {
 		return a.found, nil
 	}
-	c := &client{endpoint: a.Endpoint, key: secret.NewValue(a.APIKey), account: a.Account, version: a.Version, timeout: a.Timeout}
+	c := &client{endpoint: a.Endpoint, key: secret.NewValue(strings.TrimSpace(a.APIKey)), account: a.Account, version: a.Version, timeout: a.Timeout}
+	if c.endpoint != "" {
+		if err := checkEndpoint(c.endpoint); err != nil {
+			return nil, err
+		}
+	}
 	if c.endpoint == "" || c.key.IsZero() {
 		p, err := a.profile()
 		if err != nil {
@@ -105,17 +110,23 @@ func (a *app) client() (*client, error) {
 		case strings.TrimRight(c.endpoint, "/") != strings.TrimRight(p.Endpoint, "/"):
 			return nil, misusef("no API key is given for %s; the one in the profile belongs to %s. Set BELAY_API_KEY.", c.endpoint, p.Endpoint)
 		}
+		if a.CACert == "" {
+			a.CACert = p.CACert
+		}
 		if c.key.IsZero() {
-			c.key = secret.NewValue(p.APIKey)
+			c.key = secret.NewValue(strings.TrimSpace(p.APIKey))
 			if c.account == "" {
 				c.account = p.Account
 			}
 		}
 	}
-	at, err := url.Parse(c.endpoint)
-	if err != nil || at.Scheme != "http" && at.Scheme != "https" || at.Host == "" {
-		return nil, misusef("%q is not the address of a manager; one looks like http://127.0.0.1:7990", c.endpoint)
+	if err := checkEndpoint(c.endpoint); err != nil {
+		return nil, err
 	}
+	if strings.ContainsFunc(c.key.Reveal(), func(r rune) bool { return r <= ' ' || r > '~' }) {
+		return nil, misusef("the API key is none: it holds a character that no key has. Check BELAY_API_KEY.")
+	}
+	var err error
 	c.endpoint = strings.TrimRight(c.endpoint, "/")
 	if c.account == "" {
 		c.account = accountOf(c.key)
@@ -128,6 +139,17 @@ func (a *app) client() (*client, error) {
 	}
 	a.found = c
 	return c, nil
+}
+
+func checkEndpoint(text string) error {
+	at, err := url.Parse(text)
+	if err == nil && at.User != nil { // not repeated
+		return misusef("the address of the manager holds a user or a password; a manager takes nothing but an API key")
+	}
+	if err != nil || at.Scheme != "http" && at.Scheme != "https" || at.Host == "" {
+		return misusef("%q is not the address of a manager; one looks like http://127.0.0.1:7990", text)
+	}
+	return nil
 }
 
 // accountOf is the account inside a key: pat.<account>.<id>.<secret>.
@@ -148,7 +170,7 @@ func (a *app) transport() (*http.Client, error) {
 	if a.CACert != "" {
 		pem, err := os.ReadFile(a.CACert)
 		if err != nil {
-			return nil, misusef("the file of --ca-cert cannot be read: %w", err)
+			return nil, misusef("the certificate of --ca-cert or of the profile cannot be read: %w", err)
 		}
 		pool, err := x509.SystemCertPool()
 		if err != nil {
@@ -181,6 +203,26 @@ func (a *app) scoped() error {
 		return misusef("--project %s needs --org: a project belongs to an organization", a.Project)
 	}
 	return nil
+}
+
+// inhabited fails when a list is empty because its scope is not there. The lists of the API do not say so.
+func (a *app) inhabited(ctx context.Context, n int) error {
+	if n > 0 || a.Org == "" {
+		return nil
+	}
+	c, err := a.client()
+	if err != nil {
+		return err
+	}
+	path, q := "/organizations/"+url.PathEscape(a.Org), url.Values{}
+	if a.Project != "" {
+		path = "/projects/" + url.PathEscape(a.Project)
+		q.Set("orgIdentifier", a.Org)
+	}
+	if err := c.ng(ctx, http.MethodGet, path, q, nil, nil); absent(err) {
+		return err
+	}
+	return nil // it is there, or this key may not see it
 }
 
 func query(at scope.Scope) url.Values {
@@ -283,7 +325,7 @@ func (c *client) unreached(ctx context.Context, err error) error {
 		if cause := context.Cause(ctx); errors.Is(cause, errNoAnswer) {
 			return fmt.Errorf("%w; %s is still at work or cannot be reached. --timeout sets how long to wait", cause, c.endpoint)
 		}
-		return context.Cause(ctx)
+		return errInterrupted
 	case errors.Is(err, syscall.ECONNREFUSED):
 		return fmt.Errorf("no manager answers at %s. Start one with `belay up`, or set BELAY_ENDPOINT to where it is", c.endpoint)
 	case errors.As(err, &dns):
@@ -324,7 +366,7 @@ func (c *client) refused(res *http.Response, answer []byte) error {
 	for _, e := range body.Errors {
 		r.problems = append(r.problems, problem{e.Field, e.Error})
 	}
-	if len(r.problems) > 0 && body.Detail == "" {
+	if len(r.problems) > 0 { // which the detail repeats in one line
 		r.message = "the manager refuses the input:"
 	}
 	if strings.HasPrefix(body.Code, "BLY-") {

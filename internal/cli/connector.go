@@ -165,7 +165,11 @@ func (cmd *connectorList) Run(ctx context.Context, a *app) error {
 			line = append(line, plain(credentialWord(r.v), r.v.Spec.Credential.Region, strings.Join(r.v.Spec.Selectors, ", "), ago(tested), reason)...)
 			cells = append(cells, line)
 		}
-		a.table("There is no connector here. `belay connector apply -f FILE` makes one.",
+		none := "There is no connector here. `belay connector apply -f FILE` makes one."
+		if cmd.Search != "" || statuses != nil || len(cmd.Tag) > 0 {
+			none = "No connector fits."
+		}
+		a.table(none,
 			[]string{"Identifier", "Name", "Status", "Credential", "Region", "Selectors", "Tested", "Reason"}, cells)
 	})
 }
@@ -207,7 +211,11 @@ func (a *app) connectors(ctx context.Context, filter map[string]any, search stri
 	if search != "" {
 		q.Set("searchTerm", search)
 	}
-	return pages[json.RawMessage](ctx, c, http.MethodPost, "/connectors/listV2", q, filter)
+	all, err := pages[json.RawMessage](ctx, c, http.MethodPost, "/connectors/listV2", q, filter)
+	if err != nil {
+		return nil, err
+	}
+	return all, a.inhabited(ctx, len(all))
 }
 
 type connectorGet struct {
@@ -384,12 +392,15 @@ type connectorHistory struct {
 
 // Run lists the tests of a connector.
 func (cmd *connectorHistory) Run(ctx context.Context, a *app) error {
+	if cmd.Limit < 1 {
+		return misusef("--limit is %d; 1 or more are listed", cmd.Limit)
+	}
 	c, err := a.client()
 	if err != nil {
 		return err
 	}
 	q := a.at()
-	q.Set("limit", strconv.Itoa(max(cmd.Limit, 1)))
+	q.Set("limit", strconv.Itoa(cmd.Limit))
 	var list cursor[json.RawMessage]
 	if err := c.v1(ctx, http.MethodGet, "/connectors/"+url.PathEscape(cmd.ID)+"/tests", q, nil, &list); err != nil {
 		return err
@@ -414,7 +425,7 @@ func (cmd *connectorHistory) Run(ctx context.Context, a *app) error {
 			}
 			rows = append(rows, append(row, plain(t.Trigger, t.By, t.Delegate, took(t.TookMS), code, cause)...))
 		}
-		a.table("This connector was never tested. `belay connector test "+cmd.ID+"` does it.",
+		a.table("This connector was never tested. `belay connector test "+a.named(cmd.ID)+"` does it.",
 			[]string{"Started", "Result", "Trigger", "By", "Delegate", "Took", "Code", "Cause"}, rows)
 	})
 }

@@ -10,8 +10,10 @@ import (
 	"strconv"
 	"strings"
 	"time"
+	"unicode"
 
 	"github.com/belay-dev/belay/internal/nextgen"
+	"github.com/belay-dev/belay/internal/scope"
 )
 
 type delegateCmd struct {
@@ -59,6 +61,9 @@ func (*delegateList) Run(ctx context.Context, a *app) error {
 	q := a.at()
 	raws, err := items[json.RawMessage](ctx, c, "/delegates", q, 0)
 	if err != nil {
+		return err
+	}
+	if err := a.inhabited(ctx, len(raws)); err != nil {
 		return err
 	}
 	return a.print(raws, func() {
@@ -180,6 +185,9 @@ func (*tokenList) Run(ctx context.Context, a *app) error {
 	if err := c.ng(ctx, http.MethodGet, tokenPath, q, nil, &all); err != nil {
 		return err
 	}
+	if err := a.inhabited(ctx, len(all)); err != nil {
+		return err
+	}
 	return a.print(all, func() {
 		var rows [][]cell
 		for _, t := range all {
@@ -233,16 +241,23 @@ func (cmd *tokenCreate) Run(ctx context.Context, a *app) error {
 		return err
 	}
 	return a.print(t, func() {
-		at := strings.TrimSpace(cmd.Name + " " + strings.TrimSpace(flagWord("--org", a.Org)+" "+flagWord("--project", a.Project)))
-		a.note("Made delegate token %s. `belay delegate token show %s` prints its value.", cmd.Name, at)
+		a.note("Made delegate token %s. `belay delegate token show %s` prints its value.", cmd.Name, a.named(cmd.Name))
 	})
 }
 
-func flagWord(flag, value string) string {
-	if value == "" {
-		return ""
+// quoted is a word as a shell takes it.
+func quoted(word string) string {
+	if !strings.ContainsFunc(word, func(r rune) bool {
+		return !strings.ContainsRune("-_./:@%+=,", r) && !unicode.IsLetter(r) && !unicode.IsDigit(r)
+	}) {
+		return word
 	}
-	return flag + " " + value
+	return "'" + strings.ReplaceAll(word, "'", `'\''`) + "'"
+}
+
+// named is how a command names a thing of this scope.
+func (a *app) named(id string) string {
+	return strings.TrimSpace(quoted(id) + " " + scopeFlags(scope.Scope{Org: a.Org, Project: a.Project}))
 }
 
 type tokenShow struct {

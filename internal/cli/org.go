@@ -4,6 +4,7 @@ import (
 	"bufio"
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"net/http"
 	"net/url"
@@ -56,7 +57,11 @@ func (cmd *orgList) Run(ctx context.Context, a *app) error {
 		for _, o := range all {
 			rows = append(rows, plain(o.Organization.Identifier, o.Organization.Name, o.Organization.Description, ago(milliseconds(o.CreatedAt))))
 		}
-		a.table("There is no organization.", []string{"Identifier", "Name", "Description", "Made"}, rows)
+		none := "There is no organization."
+		if cmd.Search != "" {
+			none = "No organization fits."
+		}
+		a.table(none, []string{"Identifier", "Name", "Description", "Made"}, rows)
 	})
 }
 
@@ -125,7 +130,7 @@ type orgDelete struct {
 
 // Run deletes an organization.
 func (cmd *orgDelete) Run(ctx context.Context, a *app) error {
-	if err := a.sure(cmd.Yes, "organization", cmd.ID, "all its projects, connectors, secrets and delegate tokens"); err != nil {
+	if err := a.sure(ctx, cmd.Yes, "organization", cmd.ID, "all its projects, connectors, secrets and delegate tokens"); err != nil {
 		return err
 	}
 	a.Org, a.Project = "", ""
@@ -133,7 +138,7 @@ func (cmd *orgDelete) Run(ctx context.Context, a *app) error {
 }
 
 // sure asks before a thing goes with all that lies inside it.
-func (a *app) sure(yes bool, kind, id, with string) error {
+func (a *app) sure(ctx context.Context, yes bool, kind, id, with string) error {
 	if yes {
 		return nil
 	}
@@ -141,7 +146,11 @@ func (a *app) sure(yes bool, kind, id, with string) error {
 		return misusef("this deletes %s %s with %s. Add --yes", kind, id, with)
 	}
 	_, _ = fmt.Fprintf(a.Err, "Delete %s %s with %s? Type its identifier: ", kind, id, with)
-	answer, _ := bufio.NewReader(a.In).ReadString('\n')
+	answer, err := bufio.NewReader(input{ctx, a.In}).ReadString('\n')
+	if errors.Is(err, errInterrupted) {
+		a.note("")
+		return err
+	}
 	if strings.TrimSpace(answer) != id {
 		a.note("Nothing was deleted.")
 		return exit{Failed}
@@ -177,12 +186,20 @@ func (cmd *projectList) Run(ctx context.Context, a *app) error {
 	if err != nil {
 		return err
 	}
+	a.Project = "" // projects lie in no project
+	if err := a.inhabited(ctx, len(all)); err != nil {
+		return err
+	}
 	return a.print(all, func() {
 		var rows [][]cell
 		for _, p := range all {
 			rows = append(rows, plain(p.Project.OrgIdentifier, p.Project.Identifier, p.Project.Name, p.Project.Description, ago(milliseconds(p.CreatedAt))))
 		}
-		a.table("There is no project. `belay project create NAME --org default` makes one.", []string{"Organization", "Identifier", "Name", "Description", "Made"}, rows)
+		none := "There is no project. `belay project create NAME --org default` makes one."
+		if cmd.Search != "" {
+			none = "No project fits."
+		}
+		a.table(none, []string{"Organization", "Identifier", "Name", "Description", "Made"}, rows)
 	})
 }
 
@@ -245,7 +262,7 @@ func (cmd *projectDelete) Run(ctx context.Context, a *app) error {
 	if _, err := a.owner(); err != nil {
 		return err
 	}
-	if err := a.sure(cmd.Yes, "project", cmd.ID, "all its connectors, secrets and delegate tokens"); err != nil {
+	if err := a.sure(ctx, cmd.Yes, "project", cmd.ID, "all its connectors, secrets and delegate tokens"); err != nil {
 		return err
 	}
 	a.Project = ""

@@ -9,7 +9,6 @@ import (
 	"time"
 	"unicode"
 
-	"golang.org/x/term"
 	"golang.org/x/text/width"
 
 	"github.com/belay-dev/belay/internal/document"
@@ -82,11 +81,6 @@ func coloured(w io.Writer) bool {
 		return true
 	}
 	return terminal(w) && os.Getenv("TERM") != "dumb"
-}
-
-func terminal(stream any) bool {
-	f, ok := stream.(*os.File)
-	return ok && term.IsTerminal(int(f.Fd()))
 }
 
 // cell is a text in a table and how it is painted.

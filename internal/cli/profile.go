@@ -21,6 +21,7 @@ type profile struct {
 	Endpoint string `yaml:"endpoint"`
 	Account  string `yaml:"account,omitempty"`
 	APIKey   string `yaml:"apiKey"`
+	CACert   string `yaml:"caCert,omitempty"` // as --ca-cert
 }
 
 // folder is where the user's files of a kind live: the variable of the XDG base directory specification, or its default.
@@ -67,7 +68,10 @@ func (a *app) profile() (*profile, error) {
 		name = all.Current
 	}
 	p := all.Profiles[name]
-	if p == nil {
+	switch {
+	case p == nil && name == "":
+		return nil, nil //nolint:nilnil // as above
+	case p == nil:
 		return nil, misusef("%s holds no profile %q", path, name)
 	}
 	return p, nil

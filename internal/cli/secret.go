@@ -11,8 +11,6 @@ import (
 	"net/url"
 	"os"
 
-	"golang.org/x/term"
-
 	"github.com/belay-dev/belay/internal/nextgen"
 	"github.com/belay-dev/belay/internal/scope"
 	"github.com/belay-dev/belay/internal/secret"
@@ -43,12 +41,19 @@ func (cmd *secretList) Run(ctx context.Context, a *app) error {
 	if err != nil {
 		return err
 	}
+	if err := a.inhabited(ctx, len(all)); err != nil {
+		return err
+	}
 	return a.print(all, func() {
 		var rows [][]cell
 		for _, s := range all {
 			rows = append(rows, plain(s.Secret.Identifier, s.Secret.Name, kindWord(s), ago(milliseconds(s.UpdatedAt)), s.Secret.Description))
 		}
-		a.table("There is no secret here. `belay secret set NAME` makes one.", []string{"Identifier", "Name", "Value", "Changed", "Description"}, rows)
+		none := "There is no secret here. `belay secret set NAME` makes one."
+		if cmd.Search != "" {
+			none = "No secret fits."
+		}
+		a.table(none, []string{"Identifier", "Name", "Value", "Changed", "Description"}, rows)
 	})
 }
 
@@ -109,7 +114,7 @@ func (cmd *secretSet) Run(ctx context.Context, a *app) error {
 	if p := scope.CheckSecretIdentifier(cmd.ID); p != "" {
 		return misusef("the identifier %s", p)
 	}
-	value, err := cmd.value(a)
+	value, err := cmd.value(ctx, a)
 	if err != nil {
 		return err
 	}
@@ -143,7 +148,7 @@ func (cmd *secretSet) Run(ctx context.Context, a *app) error {
 }
 
 // value reads the value from the file, from standard input, or from the keyboard without showing it.
-func (cmd *secretSet) value(a *app) (secret.Value, error) {
+func (cmd *secretSet) value(ctx context.Context, a *app) (secret.Value, error) {
 	var text []byte
 	var err error
 	in, isFile := a.In.(*os.File)
@@ -157,18 +162,21 @@ func (cmd *secretSet) value(a *app) (secret.Value, error) {
 		err = errors.Join(err, f.Close())
 	case isFile && terminal(in):
 		_, _ = fmt.Fprintf(a.Err, "Value of %s: ", cmd.ID)
-		text, err = term.ReadPassword(int(in.Fd()))
+		text, err = password(ctx, in)
 		_, _ = fmt.Fprintln(a.Err)
 	default:
-		text, err = io.ReadAll(io.LimitReader(a.In, secret.MaxValue+3))
+		text, err = io.ReadAll(io.LimitReader(input{ctx, a.In}, secret.MaxValue+3))
 	}
-	if err != nil {
+	switch {
+	case errors.Is(err, errInterrupted):
+		return secret.Value{}, err
+	case err != nil:
 		return secret.Value{}, misusef("the value cannot be read: %w", err)
 	}
 	text = bytes.TrimSuffix(bytes.TrimSuffix(text, []byte("\n")), []byte("\r"))
 	switch {
 	case len(text) == 0:
-		return secret.Value{}, misusef("the value is empty. Give it on standard input: printf %%s \"$VALUE\" | belay secret set %s", cmd.ID)
+		return secret.Value{}, misusef("the value is empty. Give it on standard input: printf %%s \"$VALUE\" | belay secret set %s", a.named(cmd.ID))
 	case len(text) > secret.MaxValue:
 		return secret.Value{}, misusef("the value has more than %d bytes", secret.MaxValue)
 	}

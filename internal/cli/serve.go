@@ -2,6 +2,8 @@ package cli
 
 import (
 	"context"
+	"errors"
+	"fmt"
 	"log/slog"
 	"os"
 	"os/signal"
@@ -11,6 +13,7 @@ import (
 
 	"github.com/belay-dev/belay/internal/agent"
 	"github.com/belay-dev/belay/internal/awsops"
+	"github.com/belay-dev/belay/internal/fault"
 	"github.com/belay-dev/belay/internal/manager"
 	"github.com/belay-dev/belay/internal/protocol"
 	"github.com/belay-dev/belay/internal/secret"
@@ -19,13 +22,14 @@ import (
 // serveFlags are how a manager runs.
 type serveFlags struct {
 	Data         string        `help:"Folder for the database, the master key and logs; $XDG_DATA_HOME/belay by default." type:"path" placeholder:"FOLDER"`
-	Listen       string        `help:"Host and port." default:"127.0.0.1:7990" placeholder:"HOST:PORT"`
+	Listen       string        `help:"Host and port." default:"127.0.0.1:7990"`
 	PublicURL    string        `help:"Address under which others reach the manager; that of the listener by default." name:"public-url" placeholder:"URL"`
 	Database     string        `help:"postgres://…; a SQLite file in the data folder by default." placeholder:"URL"`
 	TLSCert      string        `help:"PEM file with the certificate." name:"tls-cert" type:"path" placeholder:"FILE"`
 	TLSKey       string        `help:"PEM file with the certificate's key." name:"tls-key" type:"path" placeholder:"FILE"`
 	ClientCA     string        `help:"PEM file with an authority; delegates must then show a certificate of it." name:"client-ca" type:"path" placeholder:"FILE"`
 	InsecureHTTP bool          `help:"Listen without TLS on addresses that others can reach, behind a proxy that does TLS."`
+	KeyLost      bool          `help:"Start although the master key does not open what the database holds. Every secret must then be set anew, and delegates need new tokens." name:"master-key-lost"`
 	RateLimit    float64       `help:"Calls a second that each API key may make, in bursts of twice as many; 0 means 200, below 0 no limit." default:"0"`
 	KeepTasks    time.Duration `help:"How long finished tasks are remembered." default:"168h"`
 	KeepTests    time.Duration `help:"How long tests of connections are remembered; of each connector the newest 500 at most." default:"720h"`
@@ -33,9 +37,23 @@ type serveFlags struct {
 	TestEvery    time.Duration `help:"How often each connection is tested on its own; 0s means never." default:"30m"`
 }
 
+// Validate refuses to remember for no time: to the manager a zero means its default.
+func (f *serveFlags) Validate() error {
+	var all []error
+	for _, one := range []struct {
+		flag string
+		keep time.Duration
+	}{{"--keep-tasks", f.KeepTasks}, {"--keep-tests", f.KeepTests}, {"--keep-audit", f.KeepAudit}} {
+		if one.keep <= 0 {
+			all = append(all, fmt.Errorf("%s is %s; it must be longer", one.flag, one.keep))
+		}
+	}
+	return errors.Join(all...)
+}
+
 // config is what the manager is started with.
 func (f serveFlags) config(a *app, log *slog.Logger) (manager.Config, error) {
-	data, err := f.folder()
+	data, err := f.where()
 	if err != nil {
 		return manager.Config{}, err
 	}
@@ -45,20 +63,25 @@ func (f serveFlags) config(a *app, log *slog.Logger) (manager.Config, error) {
 	}
 	return manager.Config{
 		Data: data, Listen: f.Listen, PublicURL: f.PublicURL, Database: f.Database, TLSCert: f.TLSCert, TLSKey: f.TLSKey, ClientCA: f.ClientCA,
-		Insecure: f.InsecureHTTP, MasterKey: secret.NewValue(os.Getenv("BELAY_MASTER_KEY")), Keep: manager.Keep{Tasks: f.KeepTasks, Tests: f.KeepTests, Audit: f.KeepAudit},
+		Insecure: f.InsecureHTTP, MasterKey: secret.NewValue(os.Getenv("BELAY_MASTER_KEY")), KeyLost: f.KeyLost, Keep: manager.Keep{Tasks: f.KeepTasks, Tests: f.KeepTests, Audit: f.KeepAudit},
 		TestEvery: every, RateLimit: f.RateLimit,
 		Version: a.Version, Log: log, Env: os.Getenv,
 	}, nil
 }
 
+// where is the data folder.
+func (f serveFlags) where() (string, error) {
+	if f.Data != "" {
+		return f.Data, nil
+	}
+	return folder("XDG_DATA_HOME", filepath.Join(".local", "share"))
+}
+
 // folder makes the data folder.
 func (f serveFlags) folder() (string, error) {
-	data := f.Data
-	if data == "" {
-		var err error
-		if data, err = folder("XDG_DATA_HOME", filepath.Join(".local", "share")); err != nil {
-			return "", err
-		}
+	data, err := f.where()
+	if err != nil {
+		return "", err
 	}
 	if err := os.MkdirAll(data, 0o700); err != nil {
 		return "", misusef("the data folder cannot be made: %w", err)
@@ -80,6 +103,9 @@ type managerCmd struct {
 // Run runs a manager until it is asked to end.
 func (cmd *managerCmd) Run(ctx context.Context, a *app) error {
 	log := slog.New(slog.NewJSONHandler(a.Err, &slog.HandlerOptions{Level: a.level()}))
+	if _, err := cmd.folder(); err != nil {
+		return err
+	}
 	c, err := cmd.config(a, log)
 	if err != nil {
 		return err
@@ -92,7 +118,23 @@ func (cmd *managerCmd) Run(ctx context.Context, a *app) error {
 			a.line("The key is shown this once. Set BELAY_ENDPOINT and BELAY_API_KEY to use it.")
 		}
 	}
-	return manager.Run(ctx, c)
+	return ended(ctx, manager.Run(ctx, c))
+}
+
+// ended is how a manager ended: one that was told to end while it was still starting has done what it was told.
+func ended(ctx context.Context, err error) error {
+	if ctx.Err() != nil && errors.Is(err, context.Canceled) {
+		return nil
+	}
+	return withCause(err)
+}
+
+// withCause tells the cause too, where the database or another part is away: who runs a manager reads its log.
+func withCause(err error) error {
+	if f, ok := errors.AsType[*fault.Error](err); ok && f.Kind == fault.Unavailable {
+		return errors.New(f.Error())
+	}
+	return err
 }
 
 type delegateRun struct{}

@@ -97,35 +97,44 @@ func (cmd *connectorTest) Run(ctx context.Context, a *app) error {
 	}
 	q := a.at()
 	raws := make([]json.RawMessage, 0, len(ids))
-	failed := 0
-	for i, id := range ids {
+	held, worst := 0, Done
+	for _, id := range ids {
 		raw, t, err := a.test(ctx, c, id, q, map[string]any{"identityOnly": cmd.IdentityOnly, "fresh": cmd.Fresh, "trigger": "on-demand"})
-		if err != nil {
-			return err
-		}
-		raws = append(raws, raw)
-		if !t.passed() {
-			failed++
+		if err != nil { // what came of the others is told all the same
+			worst = worse(worst, report(a.Streams, err))
+			if fatal(err) || codeOf(err) == Refused {
+				break
+			}
+			continue
 		}
 		if a.Output == "table" {
-			if i > 0 {
+			if len(raws) > 0 {
 				a.line("")
 			}
 			a.showTest(c, t)
 		}
+		raws = append(raws, raw)
+		if t.passed() {
+			held++
+		} else {
+			worst = worse(worst, Different)
+		}
+	}
+	if len(raws) == 0 && worst != Done {
+		return exit{worst}
 	}
 	var value any = raws
-	if len(raws) == 1 && !cmd.All {
+	if len(ids) == 1 && !cmd.All {
 		value = raws[0]
 	}
 	if err := a.print(value, func() {}); err != nil {
 		return err
 	}
 	if len(ids) > 1 {
-		a.note("%d of %s hold.", len(ids)-failed, count(len(ids), "connection", "connections"))
+		a.note("%d of %s hold.", held, count(len(ids), "connection", "connections"))
 	}
-	if failed > 0 {
-		return exit{Different}
+	if worst != Done {
+		return exit{worst}
 	}
 	return nil
 }

@@ -23,7 +23,7 @@ import (
 type upCmd struct {
 	serveFlags `embed:""`
 
-	StandIn string `help:"A stand-in for AWS: auto starts one where this machine has no AWS credentials." enum:"auto,always,never" default:"auto"`
+	StandIn string `help:"A stand-in for AWS: auto, always or never; auto starts one where this machine has no AWS credentials." enum:"auto,always,never" default:"auto"`
 	Tags    string `help:"Tags of the local delegate, with commas." default:"local"`
 }
 
@@ -62,8 +62,8 @@ func (cmd *upCmd) Run(ctx context.Context, a *app) (err error) {
 
 	// The manager ends last, so that the delegate can still report.
 	serving, stop := context.WithCancel(context.WithoutCancel(ctx))
-	ended := make(chan error, 1)
-	go func() { ended <- manager.Run(serving, c) }()
+	end := make(chan error, 1)
+	go func() { end <- ended(serving, manager.Run(serving, c)) }()
 	var children sync.WaitGroup
 	keeping, release := context.WithCancel(ctx)
 	running := true
@@ -72,7 +72,7 @@ func (cmd *upCmd) Run(ctx context.Context, a *app) (err error) {
 		children.Wait()
 		stop()
 		if running {
-			err = errors.Join(err, <-ended)
+			err = errors.Join(err, <-end)
 		}
 	}()
 	keep := func(c *child) { children.Go(func() { c.keep(keeping, a) }) }
@@ -80,7 +80,7 @@ func (cmd *upCmd) Run(ctx context.Context, a *app) (err error) {
 	var s manager.Started
 	select {
 	case s = <-started:
-	case err := <-ended:
+	case err := <-end:
 		running = false
 		return err
 	case <-ctx.Done():
@@ -95,7 +95,7 @@ func (cmd *upCmd) Run(ctx context.Context, a *app) (err error) {
 	}
 	aws.Store(&env)
 	if s.DelegateToken.IsZero() {
-		a.note("No delegate is started: the account's token default_token was revoked. `belay delegate token create` makes another, for a delegate that you run yourself.")
+		a.note("No delegate is started: the account's token default_token was revoked, or the master key does not open it. `belay delegate token create` makes another, for a delegate that you run yourself.")
 	} else {
 		keep(cmd.delegate(ctx, s, logs, env))
 	}
@@ -105,7 +105,7 @@ func (cmd *upCmd) Run(ctx context.Context, a *app) (err error) {
 	case <-ctx.Done():
 		a.note("Stopping.")
 		return nil
-	case err := <-ended:
+	case err := <-end:
 		running = false
 		return err
 	}
@@ -134,9 +134,9 @@ func (cmd *upCmd) greet(a *app, s manager.Started, data string) error {
 		key = keyFor(path, s.Account)
 	}
 	if !key.IsZero() {
-		note, err = saveProfile(path, profile{Endpoint: s.URL, Account: s.Account, APIKey: key.Reveal()})
+		note, err = saveProfile(path, profile{Endpoint: s.URL, Account: s.Account, APIKey: key.Reveal(), CACert: cmd.TLSCert})
 		if err != nil {
-			a.note("The profile was not written: %s", sentence(err))
+			a.note("The profile was not written: %s. Set BELAY_ENDPOINT=%s and BELAY_API_KEY for commands.", strings.TrimSuffix(sentence(err), "."), s.URL)
 		}
 	}
 	pairs := [][2]string{{"Account", s.Account}}

@@ -468,7 +468,12 @@ func facts(f Failure) []Fact {
 		answer = strings.TrimSpace(answer + " (HTTP " + strconv.Itoa(f.Status) + ")")
 	}
 	add("AWS answered", answer)
-	add("AWS's words", f.Message)
+	switch {
+	case answer != "":
+		add("AWS's words", f.Message)
+	case f.Reason != ReasonConfiguration: // there the cause is the message
+		add("Error", f.Message)
+	}
 	add("Request id", f.RequestID)
 	add("Host", f.Host)
 	if f.Attempts > 1 {

@@ -170,3 +170,20 @@ func TestSkewIsAWarning(t *testing.T) {
 		t.Fatalf("got %q", w)
 	}
 }
+
+// TestOurWordsAreNotCalledAWSs: what AWS never said is not put into its mouth.
+func TestOurWordsAreNotCalledAWSs(t *testing.T) {
+	t.Parallel()
+	failed := func(f connector.Failure) string {
+		return facts(connector.Diagnose(connector.Result{Request: connector.Request{Connector: keys()}, Evidence: &connector.Evidence{Failure: &f}}))
+	}
+	if text := failed(connector.Failure{Step: connector.StepPrepare, Reason: connector.ReasonConfiguration, Message: "the access key holds a blank"}); strings.Contains(text, "blank") {
+		t.Errorf("the evidence repeats the cause: %s", text)
+	}
+	if text := failed(connector.Failure{Step: connector.StepPrepare, Message: "no home folder"}); !strings.Contains(text, "Error: no home folder") {
+		t.Errorf("%s", text)
+	}
+	if text := failed(connector.Failure{Step: connector.StepAssumeRole, Code: "AccessDenied", Status: 403, Message: "User is not authorized"}); !strings.Contains(text, "AWS's words: User is not authorized") {
+		t.Errorf("%s", text)
+	}
+}

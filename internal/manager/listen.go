@@ -7,8 +7,12 @@ import (
 	"errors"
 	"fmt"
 	"net"
+	"net/url"
 	"os"
+	"strings"
 	"syscall"
+
+	"github.com/belay-dev/belay/internal/fault"
 )
 
 // certificate is how the listener proves itself, and whom it asks for proof.
@@ -21,32 +25,44 @@ func loadCertificate(c Config) (certificate, error) {
 	case c.TLSCert == "" && c.TLSKey == "" && c.ClientCA == "":
 		return certificate{}, nil
 	case c.TLSCert == "" || c.TLSKey == "":
-		return certificate{}, errors.New("TLS needs both --tls-cert and --tls-key")
+		return certificate{}, fault.New(fault.Invalid, "TLS needs both --tls-cert and --tls-key")
 	}
 	pair, err := tls.LoadX509KeyPair(c.TLSCert, c.TLSKey)
 	if err != nil {
-		return certificate{}, fmt.Errorf("read the certificate %s and its key: %w", c.TLSCert, err)
+		return certificate{}, fault.New(fault.Invalid, "the certificate %s and its key cannot be read: %v", c.TLSCert, err)
 	}
 	config := &tls.Config{MinVersion: tls.VersionTLS12, Certificates: []tls.Certificate{pair}, NextProtos: []string{"http/1.1"}}
 	if c.ClientCA != "" {
 		pem, err := os.ReadFile(c.ClientCA)
 		if err != nil {
-			return certificate{}, fmt.Errorf("read the authority of client certificates: %w", err)
+			return certificate{}, fault.New(fault.Invalid, "the file of --client-ca cannot be read: %v", err)
 		}
 		config.ClientCAs = x509.NewCertPool()
 		if !config.ClientCAs.AppendCertsFromPEM(pem) {
-			return certificate{}, fmt.Errorf("%s holds no certificate in PEM", c.ClientCA)
+			return certificate{}, fault.New(fault.Invalid, "%s holds no certificate in PEM", c.ClientCA)
 		}
 		config.ClientAuth = tls.VerifyClientCertIfGiven
 	}
 	return certificate{config}, nil
 }
 
-// checkListen refuses plain HTTP where others could listen in.
-func checkListen(c Config) error {
-	host, _, err := net.SplitHostPort(c.Listen)
+// checkAddresses refuses addresses that are none, and plain HTTP where others could listen in.
+func checkAddresses(ctx context.Context, c Config) error {
+	if c.PublicURL != "" {
+		u, err := url.Parse(c.PublicURL)
+		if err != nil || u.Scheme != "http" && u.Scheme != "https" || u.Host == "" || u.RawQuery != "" || u.Fragment != "" || u.User != nil {
+			return fault.New(fault.Invalid, "--public-url %q is not the address of a manager; one looks like https://belay.example.com", c.PublicURL)
+		}
+	}
+	if kind, _, _ := strings.Cut(c.Database, "://"); c.Database != "" && kind != "postgres" && kind != "postgresql" { // not repeated: it may hold a password
+		return fault.New(fault.Invalid, "--database does not begin with postgres://; without it the database is a SQLite file in the data folder")
+	}
+	host, port, err := net.SplitHostPort(c.Listen)
 	if err != nil {
-		return fmt.Errorf("--listen %q is not host:port", c.Listen)
+		return fault.New(fault.Invalid, "--listen %q is not host:port", c.Listen)
+	}
+	if _, err := net.DefaultResolver.LookupPort(ctx, "tcp", port); err != nil {
+		return fault.New(fault.Invalid, "--listen %q has no valid port; 0 to 65535 are", c.Listen)
 	}
 	if c.TLSCert != "" || c.Insecure || host == "localhost" {
 		return nil
@@ -54,7 +70,7 @@ func checkListen(c Config) error {
 	if ip := net.ParseIP(host); ip != nil && ip.IsLoopback() {
 		return nil
 	}
-	return fmt.Errorf("--listen %s can be reached from elsewhere, and keys would travel in plain; give --tls-cert and --tls-key, or --insecure-http behind a proxy that does TLS", c.Listen)
+	return fault.New(fault.Invalid, "--listen %s can be reached from elsewhere, and keys would travel in plain; give --tls-cert and --tls-key, or --insecure-http behind a proxy that does TLS", c.Listen)
 }
 
 func listen(ctx context.Context, address string) (net.Listener, error) {

@@ -9,7 +9,6 @@ import (
 	"fmt"
 	"log/slog"
 	"net"
-	"path/filepath"
 	"strings"
 	"time"
 
@@ -43,6 +42,7 @@ type Config struct {
 	ClientCA  string        // PEM file; delegates must then show a certificate of this authority
 	Insecure  bool          // plain HTTP on other addresses than loopback too
 	MasterKey secret.Value  // empty: the file master.key in Data
+	KeyLost   bool          // start although the master key does not open what the database holds
 	TestEvery time.Duration // see connector.Service
 	RateLimit float64       // calls a second of each API key, see identity.Limiter
 	Keep      Keep          // how long what is done is remembered
@@ -117,6 +117,9 @@ func New(ctx context.Context, c Config) (_ *Manager, err error) {
 	}
 	m := &Manager{config: c}
 	defer func() {
+		if store.Damaged(err) {
+			err = fmt.Errorf("the database %s is damaged; restore it from a backup: %w", c.sqlite(), err)
+		}
 		if err != nil {
 			err = errors.Join(err, m.Close())
 		}
@@ -124,7 +127,7 @@ func New(ctx context.Context, c Config) (_ *Manager, err error) {
 	if m.certificate, err = loadCertificate(c); err != nil {
 		return nil, err
 	}
-	if err := checkListen(c); err != nil {
+	if err := checkAddresses(ctx, c); err != nil {
 		return nil, err
 	}
 	keyring, err := openKeyring(c)
@@ -133,9 +136,12 @@ func New(ctx context.Context, c Config) (_ *Manager, err error) {
 	}
 	database := c.Database
 	if database == "" {
-		database = filepath.Join(c.Data, "belay.db")
+		database = c.sqlite()
 	}
 	if m.Store, err = store.Open(ctx, store.Config{URL: database, Log: c.Log}); err != nil {
+		return nil, err
+	}
+	if err := m.checkKey(ctx, keyring); err != nil {
 		return nil, err
 	}
 	m.build(keyring)
@@ -248,17 +254,6 @@ func (m *Manager) housekeeping(ctx context.Context) error {
 			}
 		}
 	}
-}
-
-func openKeyring(c Config) (*secret.Keyring, error) {
-	key, err := secret.ParseMasterKey(c.MasterKey), error(nil)
-	if c.MasterKey.IsZero() {
-		key, err = secret.LoadMasterKey(filepath.Join(c.Data, "master.key"))
-	}
-	if err != nil {
-		return nil, err
-	}
-	return secret.NewKeyring(key)
 }
 
 func (m *Manager) url() string {

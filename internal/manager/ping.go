@@ -1,10 +1,13 @@
 package manager
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"strings"
 	"time"
+	"unicode"
+	"unicode/utf8"
 
 	"github.com/belay-dev/belay/internal/audit"
 	"github.com/belay-dev/belay/internal/fault"
@@ -37,6 +40,9 @@ func (p *pinger) Ping(ctx context.Context, who audit.Caller, at scope.Scope, nam
 	if t, err = p.Queue.Wait(ctx, t.ID); err != nil {
 		return protocol.Pong{}, 0, fault.Because(fault.Unavailable, err, "delegate %q has not answered yet; task %s goes on", name, t.ID)
 	}
+	if t.State != task.Succeeded && t.Failure.Cause == task.CauseNoDelegate {
+		return protocol.Pong{}, 0, fault.New(fault.Unavailable, "no delegate can answer for %q: %s", name, cmp.Or(strings.Join(t.Failure.Reasons, "; "), lower(t.Failure.Message)))
+	}
 	if t.State != task.Succeeded {
 		return protocol.Pong{}, 0, fault.New(fault.Unavailable, "%s", strings.Join(append([]string{t.Failure.Message}, t.Failure.Reasons...), "; "))
 	}
@@ -45,4 +51,10 @@ func (p *pinger) Ping(ctx context.Context, who audit.Caller, at scope.Scope, nam
 		return protocol.Pong{}, 0, fault.Because(fault.Unavailable, err, "delegate %q answered with something else than was asked for", name)
 	}
 	return pong, time.Since(began), nil
+}
+
+// lower is a sentence as it stands inside another.
+func lower(sentence string) string {
+	first, size := utf8.DecodeRuneInString(sentence)
+	return string(unicode.ToLower(first)) + strings.TrimSuffix(sentence[size:], ".")
 }

@@ -34,6 +34,12 @@ func unique(err error) bool {
 	return ok && pg.Code == pgUniqueViolation
 }
 
+// Damaged reports whether a failure says that SQLite's file is broken, or was never one.
+func Damaged(err error) bool {
+	lite, ok := errors.AsType[*sqlite.Error](err)
+	return ok && (lite.Code()&0xff == sqlitecodes.SQLITE_CORRUPT || lite.Code()&0xff == sqlitecodes.SQLITE_NOTADB)
+}
+
 // again reports whether PostgreSQL gave a transaction up so that another could go on.
 func again(err error) bool {
 	pg, ok := errors.AsType[*pgconn.PgError](err)
