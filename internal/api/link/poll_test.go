@@ -111,13 +111,21 @@ func TestWhatIsNotTakenIsOfferedAgainButNotInAHotLoop(t *testing.T) {
 	w := newWorld(t)
 	id := w.join("one")
 	w.submit(pingKind)
+	// On a busy machine a poll's time may be over before the pause between equal answers is: then it is empty.
+	offered := func() []protocol.Event {
+		for {
+			var out protocol.Events
+			w.call(http.MethodGet, events(id), nil).into(t, &out)
+			if len(out.DelegateTaskEvents) > 0 {
+				return out.DelegateTaskEvents
+			}
+		}
+	}
 	const times = 5
 	began := time.Now()
 	for range times {
-		var out protocol.Events
-		w.call(http.MethodGet, events(id), nil).into(t, &out)
-		if len(out.DelegateTaskEvents) != 1 {
-			t.Fatalf("events %+v", out)
+		if got := offered(); len(got) != 1 {
+			t.Fatalf("events %+v", got)
 		}
 	}
 	if took, least := time.Since(began), (times-1)*250*time.Millisecond; took < least {
@@ -125,10 +133,8 @@ func TestWhatIsNotTakenIsOfferedAgainButNotInAHotLoop(t *testing.T) {
 	}
 	// Another offer is made at once.
 	second := w.submit(pingKind)
-	var out protocol.Events
-	w.call(http.MethodGet, events(id), nil).into(t, &out)
-	if len(out.DelegateTaskEvents) != 2 || out.DelegateTaskEvents[1].DelegateTaskID != string(second.ID) {
-		t.Errorf("events %+v", out)
+	if got := offered(); len(got) != 2 || got[1].DelegateTaskID != string(second.ID) {
+		t.Errorf("events %+v", got)
 	}
 }
 
