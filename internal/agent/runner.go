@@ -71,3 +71,25 @@ func (a AWSRunner) Run(ctx context.Context, payload []byte, log LineWriter) ([]b
 	}
 	return awstask.EncodeEvidence(evidence)
 }
+
+type surveyor interface {
+	// Survey learns what a connector's identity may do; what failed or is unknown is in the evidence.
+	Survey(ctx context.Context, s connector.Survey) connector.Evidence
+}
+
+// AWSSurveyRunner does protocol.TypeAWSSurvey: it reads the policies of a connector's identity.
+type AWSSurveyRunner struct{ Surveyor surveyor }
+
+// Run makes the survey that the payload describes.
+func (a AWSSurveyRunner) Run(ctx context.Context, payload []byte, log LineWriter) ([]byte, error) {
+	survey, err := awstask.DecodeSurvey(payload)
+	if err != nil {
+		return nil, err
+	}
+	log.Line(LineInfo, fmt.Sprintf("reading the policies of connector %s", survey.Access.Name))
+	evidence := a.Surveyor.Survey(ctx, survey)
+	if f := evidence.Failure; f != nil {
+		log.Line(LineWarn, fmt.Sprintf("the step %s failed", f.Step))
+	}
+	return awstask.EncodeEvidence(evidence)
+}

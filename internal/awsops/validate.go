@@ -29,7 +29,8 @@ var errCheckTime = errors.New("the time of the connection test is up")
 
 // Validate tests a connection: credentials, sts:GetCallerIdentity, the partition of the identity, and
 // ec2:DescribeRegions in the Region of the check, unless it asks for the identity only. It never fails: what failed is
-// in the evidence. After a failure the connector's session is dropped, so that the next test sees what was mended.
+// in the evidence, and after a refusal what could be read of the policies behind it. After a failure the connector's session
+// is dropped, so that the next test sees what was mended.
 func (s *Sessions) Validate(ctx context.Context, check connector.Check) connector.Evidence {
 	began := s.now()
 	limit := check.Timeout
@@ -39,8 +40,9 @@ func (s *Sessions) Validate(ctx context.Context, check connector.Check) connecto
 	ctx, cancel := context.WithTimeoutCause(ctx, limit, errCheckTime)
 	defer cancel()
 	evidence := connector.Evidence{Region: check.Access.Region, RegionsSkipped: check.IdentityOnly}
-	if err := s.validate(ctx, check, &evidence); err != nil {
+	if cfg, err := s.validate(ctx, check, &evidence); err != nil {
 		evidence.Failure = FailureOf(err, check.Access.Region, connector.StepCredentials)
+		evidence.Permissions = refusal(ctx, cfg, check.Access, &evidence, err)
 		if seen := lastOf[*call](err); seen != nil {
 			noteSkew(&evidence, seen.skew)
 		}
@@ -50,15 +52,15 @@ func (s *Sessions) Validate(ctx context.Context, check connector.Check) connecto
 	return evidence
 }
 
-// validate fills in the evidence of a check, up to the step that fails.
-func (s *Sessions) validate(ctx context.Context, check connector.Check, evidence *connector.Evidence) error {
+// validate fills in the evidence of a check, up to the step that fails. It gives the configuration that was used.
+func (s *Sessions) validate(ctx context.Context, check connector.Check, evidence *connector.Evidence) (aws.Config, error) {
 	cfg, err := s.Config(check.Access, check.Fresh)
 	if err != nil {
-		return err
+		return cfg, err
 	}
 	creds, err := cfg.Credentials.Retrieve(ctx)
 	if err != nil {
-		return err
+		return cfg, err
 	}
 	// From here on a failure is of the call. Which source the key came from is part of it: a forgotten variable hides
 	// every later source.
@@ -84,31 +86,31 @@ func (s *Sessions) validate(ctx context.Context, check connector.Check, evidence
 		if other := home(ctx, cfg, check.Access, err); other != "" {
 			partition = other
 		}
-		return failed(connector.StepIdentity, connector.ReasonNone, partition, err)
+		return cfg, failed(connector.StepIdentity, connector.ReasonNone, partition, err)
 	}
 	evidence.Identity = &connector.Identity{ARN: aws.ToString(who.Arn), Account: aws.ToString(who.Account), UserID: aws.ToString(who.UserId)}
 	noteSkewOf(evidence, who.ResultMetadata)
 	if identity, err := arn.Parse(evidence.Identity.ARN); err == nil {
 		partition = identity.Partition
 		if region, ok := arn.PartitionOf(check.Access.Region); ok && region.ID != partition {
-			return failed(connector.StepIdentity, connector.ReasonPartition, partition,
+			return cfg, failed(connector.StepIdentity, connector.ReasonPartition, partition,
 				fmt.Errorf("the identity %s lies in partition %s, the Region %s in %s", identity, partition, check.Access.Region, region.ID))
 		}
 	}
 	if check.IdentityOnly {
-		return nil
+		return cfg, nil
 	}
 
 	regions, err := ec2.NewFromConfig(cfg).DescribeRegions(ctx, &ec2.DescribeRegionsInput{})
 	if err != nil {
-		return failed(connector.StepRegions, connector.ReasonNone, partition, err)
+		return cfg, failed(connector.StepRegions, connector.ReasonNone, partition, err)
 	}
 	noteSkewOf(evidence, regions.ResultMetadata)
 	for _, region := range regions.Regions {
 		evidence.Regions = append(evidence.Regions, aws.ToString(region.RegionName))
 	}
 	slices.Sort(evidence.Regions)
-	return nil
+	return cfg, nil
 }
 
 func noteSkewOf(evidence *connector.Evidence, metadata middleware.Metadata) {

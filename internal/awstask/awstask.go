@@ -116,7 +116,7 @@ func decodeBackoff(w *protocol.Backoff) (backoff.Strategy, error) {
 func EncodeEvidence(e connector.Evidence) ([]byte, error) {
 	w := protocol.AWSEvidence{
 		Region: e.Region, Regions: e.Regions, RegionsSkipped: e.RegionsSkipped,
-		ClockSkewMS: e.ClockSkew.Milliseconds(), TookMS: e.Took.Milliseconds(),
+		ClockSkewMS: e.ClockSkew.Milliseconds(), TookMS: e.Took.Milliseconds(), Permissions: encodePermissions(e.Permissions),
 	}
 	if i := e.Identity; i != nil {
 		w.Identity = &protocol.AWSIdentity{ARN: i.ARN, Account: i.Account, UserID: i.UserID}
@@ -136,7 +136,7 @@ func EncodeEvidence(e connector.Evidence) ([]byte, error) {
 
 // DecodeEvidence reads the result of a task. It comes from a delegate, so it is bounded before it is shown to anyone.
 func DecodeEvidence(result []byte) (connector.Evidence, error) {
-	const most = 256 << 10
+	const most = 768 << 10
 	if len(result) > most {
 		return connector.Evidence{}, fmt.Errorf("the delegate's result has %d bytes, at most %d are read", len(result), most)
 	}
@@ -146,7 +146,7 @@ func DecodeEvidence(result []byte) (connector.Evidence, error) {
 	}
 	e := connector.Evidence{
 		Region: clip(w.Region), RegionsSkipped: w.RegionsSkipped,
-		ClockSkew: connector.Milliseconds(w.ClockSkewMS), Took: connector.Milliseconds(w.TookMS),
+		ClockSkew: connector.Milliseconds(w.ClockSkewMS), Took: connector.Milliseconds(w.TookMS), Permissions: decodePermissions(w.Permissions),
 	}
 	for i, r := range w.Regions {
 		if i == mostItems {

@@ -61,3 +61,17 @@ type Check struct {
 	// Timeout bounds the whole check.
 	Timeout time.Duration
 }
+
+// Survey asks what a connector's identity may do: its policies are read, and AWS is asked about actions.
+type Survey struct {
+	Access  Access
+	Fresh   bool
+	Timeout time.Duration
+	Ask     []Asked
+}
+
+// Asked is an action on a resource, "*" for one that takes none.
+type Asked struct {
+	Action   string
+	Resource string
+}

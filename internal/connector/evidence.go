@@ -13,6 +13,9 @@ type Evidence struct {
 	ClockSkew time.Duration
 	Took      time.Duration
 	Failure   *Failure // nil: every step succeeded
+	// Permissions are what the refused identity could read about itself; nil when AWS refused nothing, or there was nothing
+	// to read with.
+	Permissions *Permissions
 }
 
 // Identity is the answer of sts:GetCallerIdentity.

@@ -57,7 +57,7 @@ type Backoff struct {
 	Retries int    `json:"retries"`
 }
 
-// AWSEvidence answers AWSValidate.
+// AWSEvidence answers AWSValidate and AWSSurvey.
 type AWSEvidence struct {
 	Region         string       `json:"region"`
 	Identity       *AWSIdentity `json:"identity,omitempty"`
@@ -66,6 +66,8 @@ type AWSEvidence struct {
 	ClockSkewMS    int64        `json:"clockSkewMs,omitempty"`
 	TookMS         int64        `json:"tookMs"`
 	Failure        *AWSFailure  `json:"failure,omitempty"`
+
+	Permissions *AWSPermissions `json:"permissions,omitempty"`
 }
 
 // AWSIdentity is who AWS says the credentials are.
@@ -99,4 +101,63 @@ type AWSSource struct {
 	Name   string `json:"name"`
 	Asked  string `json:"asked,omitempty"`
 	Answer string `json:"answer"`
+}
+
+// AWSPermissions is what could be read of the policies that bear on an identity.
+type AWSPermissions struct {
+	Principal string           `json:"principal"`
+	Role      string           `json:"role,omitempty"`
+	Identity  []AWSPolicy      `json:"identity,omitempty"`
+	Boundary  *AWSPolicy       `json:"boundary,omitempty"`
+	SCP       []AWSPolicyLevel `json:"scp,omitempty"`
+	Target    *AWSPolicy       `json:"target,omitempty"` // a role and its trust policy
+	Decoded   string           `json:"decoded,omitempty"`
+	Unread    []AWSUnread      `json:"unread,omitempty"`
+	Probed    []AWSProbe       `json:"probed,omitempty"`
+}
+
+// AWSPolicy is a policy document as it was read.
+type AWSPolicy struct {
+	Name     string `json:"name,omitempty"`
+	ARN      string `json:"arn,omitempty"`
+	Via      string `json:"via,omitempty"`
+	Document string `json:"document"`
+}
+
+// AWSPolicyLevel is a level of an organization.
+type AWSPolicyLevel struct {
+	Name     string      `json:"name"`
+	Policies []AWSPolicy `json:"policies,omitempty"`
+}
+
+// AWSUnread is something that could not be read.
+type AWSUnread struct {
+	What   string `json:"what"`
+	Action string `json:"action"`
+	Code   string `json:"code"`
+}
+
+// AWSProbe is an action that AWS itself was asked about.
+type AWSProbe struct {
+	Action   string `json:"action"`
+	Resource string `json:"resource,omitempty"`
+	How      string `json:"how"`
+	Allowed  bool   `json:"allowed,omitempty"`
+	Code     string `json:"code,omitempty"`
+	Message  string `json:"message,omitempty"`
+}
+
+// AWSSurvey asks what an identity may do: it reads the policies of the connector's identity, and asks AWS about actions. It
+// holds secrets in plain, as AWSValidate does.
+type AWSSurvey struct {
+	Access    AWSAccess   `json:"access"`
+	Fresh     bool        `json:"fresh,omitempty"`
+	TimeoutMS int64       `json:"timeoutMs"`
+	Ask       []AWSAction `json:"ask,omitempty"`
+}
+
+// AWSAction is an action on a resource.
+type AWSAction struct {
+	Action   string `json:"action"`
+	Resource string `json:"resource"`
 }

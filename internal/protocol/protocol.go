@@ -153,6 +153,7 @@ const (
 // Task types.
 const (
 	TypeAWSValidate = "BELAY_AWS_VALIDATE" // test a connection: AWSValidate → AWSEvidence
+	TypeAWSSurvey   = "BELAY_AWS_SURVEY"   // what may the identity do: AWSSurvey → AWSEvidence
 	TypePing        = "BELAY_PING"         // answer: Ping → Pong
 )
 

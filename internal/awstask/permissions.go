@@ -1,0 +1,135 @@
+package awstask
+
+import (
+	"encoding/json"
+	"fmt"
+	"time"
+
+	"github.com/belay-dev/belay/internal/connector"
+	"github.com/belay-dev/belay/internal/protocol"
+)
+
+// EncodeSurvey writes a survey as the payload of a task. The bytes hold secrets: they go to the delegate and nowhere else.
+func EncodeSurvey(s connector.Survey) ([]byte, error) {
+	access, err := encodeAccess(s.Access)
+	if err != nil {
+		return nil, err
+	}
+	w := protocol.AWSSurvey{Access: access, Fresh: s.Fresh, TimeoutMS: s.Timeout.Milliseconds()}
+	for _, a := range s.Ask {
+		w.Ask = append(w.Ask, protocol.AWSAction{Action: a.Action, Resource: a.Resource})
+	}
+	return json.Marshal(w)
+}
+
+// DecodeSurvey reads the payload of a task.
+func DecodeSurvey(payload []byte) (connector.Survey, error) {
+	var w protocol.AWSSurvey
+	if err := json.Unmarshal(payload, &w); err != nil {
+		return connector.Survey{}, fmt.Errorf("read the payload of %s: not the JSON that was expected", protocol.TypeAWSSurvey) // the cause could quote a secret
+	}
+	access, err := decodeAccess(w.Access)
+	if err != nil {
+		return connector.Survey{}, err
+	}
+	s := connector.Survey{Access: access, Fresh: w.Fresh, Timeout: time.Duration(w.TimeoutMS) * time.Millisecond}
+	for _, a := range w.Ask {
+		s.Ask = append(s.Ask, connector.Asked{Action: a.Action, Resource: a.Resource})
+	}
+	return s, nil
+}
+
+// mostPolicyBytes bounds what all documents of a result have together: more is left out and said to be unread.
+const mostPolicyBytes = 384 << 10
+
+func encodePermissions(p *connector.Permissions) *protocol.AWSPermissions {
+	if p == nil {
+		return nil
+	}
+	w := &protocol.AWSPermissions{Principal: p.Principal, Role: p.Role, Decoded: p.Decoded}
+	left := mostPolicyBytes
+	keep := func(part connector.Part, t connector.PolicyText) bool {
+		if left -= len(t.Document); left >= 0 {
+			return true
+		}
+		w.Unread = append(w.Unread, protocol.AWSUnread{What: string(part), Action: "policy " + t.Name, Code: "the documents are too long together"})
+		return false
+	}
+	for _, t := range p.Identity {
+		if keep(connector.PartIdentity, t) {
+			w.Identity = append(w.Identity, encodePolicy(t))
+		}
+	}
+	if b := p.Boundary; b != nil && keep(connector.PartBoundary, *b) {
+		one := encodePolicy(*b)
+		w.Boundary = &one
+	}
+	for _, l := range p.SCP {
+		level := protocol.AWSPolicyLevel{Name: l.Name}
+		for _, t := range l.Policies {
+			if keep(connector.PartSCP, t) {
+				level.Policies = append(level.Policies, encodePolicy(t))
+			}
+		}
+		w.SCP = append(w.SCP, level)
+	}
+	if t := p.Target; t != nil {
+		w.Target = &protocol.AWSPolicy{ARN: t.ARN, Document: t.Document}
+	}
+	for _, u := range p.Unread {
+		w.Unread = append(w.Unread, protocol.AWSUnread{What: string(u.What), Action: u.Action, Code: u.Code})
+	}
+	for _, one := range p.Probed {
+		w.Probed = append(w.Probed, protocol.AWSProbe{
+			Action: one.Action, Resource: one.Resource, How: one.How, Allowed: one.Allowed, Code: one.Code, Message: one.Message,
+		})
+	}
+	return w
+}
+
+func encodePolicy(t connector.PolicyText) protocol.AWSPolicy {
+	return protocol.AWSPolicy{Name: t.Name, ARN: t.ARN, Via: t.Via, Document: t.Document}
+}
+
+// mostPolicies bounds each list of what a delegate sends.
+const mostPolicies, mostProbes = 200, 5000
+
+func decodePermissions(w *protocol.AWSPermissions) *connector.Permissions {
+	if w == nil {
+		return nil
+	}
+	p := &connector.Permissions{Principal: clip(w.Principal), Role: clip(w.Role), Decoded: w.Decoded}
+	for _, t := range first(w.Identity, mostPolicies) {
+		p.Identity = append(p.Identity, decodePolicy(t))
+	}
+	if w.Boundary != nil {
+		one := decodePolicy(*w.Boundary)
+		p.Boundary = &one
+	}
+	for _, l := range first(w.SCP, mostPolicies) {
+		level := connector.PolicyLevel{Name: clip(l.Name)}
+		for _, t := range first(l.Policies, mostPolicies) {
+			level.Policies = append(level.Policies, decodePolicy(t))
+		}
+		p.SCP = append(p.SCP, level)
+	}
+	if w.Target != nil {
+		p.Target = &connector.RoleTrust{ARN: clip(w.Target.ARN), Document: w.Target.Document}
+	}
+	for _, u := range first(w.Unread, mostPolicies) {
+		p.Unread = append(p.Unread, connector.Unread{What: connector.Part(clip(u.What)), Action: clip(u.Action), Code: clip(u.Code)})
+	}
+	for _, one := range first(w.Probed, mostProbes) {
+		p.Probed = append(p.Probed, connector.Probe{
+			Action: clip(one.Action), Resource: clip(one.Resource), How: clip(one.How), Allowed: one.Allowed, Code: clip(one.Code), Message: clip(one.Message),
+		})
+	}
+	return p
+}
+
+// decodePolicy keeps a document whole: the whole result is bounded, and a part of a document would mean something else.
+func decodePolicy(t protocol.AWSPolicy) connector.PolicyText {
+	return connector.PolicyText{Name: clip(t.Name), ARN: clip(t.ARN), Via: clip(t.Via), Document: t.Document}
+}
+
+func first[T any](all []T, most int) []T { return all[:min(len(all), most)] }
