@@ -190,10 +190,13 @@ func compact(statements []iam.Statement) []byte {
 // CoversAction says whether every action that the pattern narrow matches is matched by wide. Where that depends on more
 // than the two texts it says no.
 func CoversAction(wide, narrow string) bool {
-	wide, narrow = strings.ToLower(wide), strings.ToLower(narrow)
-	if wide == "*" || wide == narrow {
+	if wide == "*" || strings.EqualFold(wide, narrow) {
 		return true
 	}
+	if !strings.ContainsAny(wide, "*?") {
+		return false
+	}
+	wide, narrow = strings.ToLower(wide), strings.ToLower(narrow)
 	wideService, wideName, ok1 := strings.Cut(wide, ":")
 	narrowService, narrowName, ok2 := strings.Cut(narrow, ":")
 	return ok1 && ok2 && covers(wideService, narrowService) && covers(wideName, narrowName)
@@ -205,7 +208,7 @@ func CoversResource(wide, narrow string) bool {
 	if wide == "*" || wide == narrow {
 		return true
 	}
-	if strings.Contains(wide, "${") || strings.Contains(narrow, "${") {
+	if !strings.ContainsAny(wide, "*?") || strings.Contains(wide, "${") || strings.Contains(narrow, "${") {
 		return false
 	}
 	w, n := strings.SplitN(wide, ":", arnSegments), strings.SplitN(narrow, ":", arnSegments)

@@ -202,6 +202,23 @@ func (w *narrower) inPartition(arn string) string {
 	return arn
 }
 
+// Narrow narrows the statements of any identity policy to what is named and joins them. The error is an [InputError].
+func Narrow(statements []iam.Statement, n Narrowing) ([]iam.Statement, error) {
+	w, problems := n.narrower()
+	if len(problems) > 0 {
+		return nil, &InputError{problems}
+	}
+	var err error
+	if w.data, err = service.Load(); err != nil {
+		return nil, fmt.Errorf("read the service reference: %w", err)
+	}
+	var all []iam.Statement
+	for _, s := range statements {
+		all = append(all, w.statement(s)...)
+	}
+	return Merge(all), nil
+}
+
 // statement narrows one statement. Only one that allows listed actions on listed resources can become narrower.
 func (w *narrower) statement(s iam.Statement) []iam.Statement {
 	s = w.moved(s)
