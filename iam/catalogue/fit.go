@@ -156,8 +156,8 @@ func length(s iam.Statement) int {
 	return size(&iam.Document{Version: version, Statements: []iam.Statement{s}}) - len(compact(nil))
 }
 
-// cutToFit halves the longer of a statement's lists until each part fits. Only lists of an Allow or of a Deny whose
-// values add up can be cut; those of NotAction and NotResource cannot.
+// cutToFit halves the longer of a statement's lists until each part fits. Statements whose lists cannot be joined cannot
+// be cut either.
 func cutToFit(s iam.Statement, room int) ([]iam.Statement, error) {
 	n := length(s)
 	if n <= room {
@@ -166,10 +166,10 @@ func cutToFit(s iam.Statement, room int) ([]iam.Statement, error) {
 	a, b := s, s
 	actions, resources := len(strings.Join(s.Action.Values, "")), len(strings.Join(s.Resource.Values, ""))
 	switch {
-	case len(s.Action.Values) > 1 && !s.Action.Negated && (actions >= resources || len(s.Resource.Values) < 2 || s.Resource.Negated):
+	case joinable(s) && len(s.Action.Values) > 1 && (actions >= resources || len(s.Resource.Values) < 2):
 		half := len(s.Action.Values) / 2
 		a.Action.Values, b.Action.Values = s.Action.Values[:half], s.Action.Values[half:]
-	case len(s.Resource.Values) > 1 && !s.Resource.Negated:
+	case joinable(s) && len(s.Resource.Values) > 1:
 		half := len(s.Resource.Values) / 2
 		a.Resource.Values, b.Resource.Values = s.Resource.Values[:half], s.Resource.Values[half:]
 	default:

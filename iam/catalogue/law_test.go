@@ -1,12 +1,10 @@
 package catalogue_test
 
 import (
-	"hash/fnv"
 	"regexp"
 	"slices"
 	"strings"
 	"testing"
-	"unicode/utf8"
 
 	"pgregory.net/rapid"
 
@@ -15,83 +13,26 @@ import (
 	"github.com/belay-dev/belay/iam/service"
 )
 
-// question is a request whose conditions are settled by a seed: each condition holds or not, the same for all documents.
-type question struct {
-	action, resource string
-	seed             uint32
+// set compiles statements as the identity policy of one principal.
+func set(t *rapid.T, statements []iam.Statement) *iam.Set {
+	d := &iam.Document{Version: "2012-10-17", Statements: statements}
+	s, err := iam.Compile(iam.Policies{Identity: []iam.Policy{{Name: "p", Document: d}}}, iam.Settings{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return s
 }
 
-// decide is a slow and obvious evaluation of identity policies, which knows no more than these laws need.
-func decide(statements []iam.Statement, q question) string {
-	decision := "implicitly denied"
-	for _, s := range statements {
-		if !matchesOne(s.Action, func(p string) bool { return actionMatches(p, q.action) }) ||
-			!matchesOne(s.Resource, func(p string) bool { return resourceMatches(p, q.resource) }) ||
-			slices.ContainsFunc(s.Conditions, func(c iam.Condition) bool { return !q.holds(c) }) {
-			continue
-		}
-		if s.Effect == iam.Deny {
-			return "explicitly denied"
-		}
-		decision = "allowed"
+// ask makes a request of a user in the account of the resource.
+func ask(t *rapid.T, action, resource string, context map[string]string) *iam.Request {
+	user, err := iam.ParsePrincipal("arn:aws:iam::123456789012:user/b")
+	if err != nil {
+		t.Fatal(err)
 	}
-	return decision
-}
-
-func matchesOne(p iam.Patterns, match func(string) bool) bool {
-	return slices.ContainsFunc(p.Values, match) != p.Negated
-}
-
-func (q question) holds(c iam.Condition) bool {
-	h := fnv.New32()
-	values := slices.Clone(c.Values)
-	slices.Sort(values)
-	_, _ = h.Write([]byte(c.Name() + strings.ToLower(c.Key) + strings.Join(values, ",")))
-	return (h.Sum32()^q.seed)%3 != 0
-}
-
-func actionMatches(pattern, action string) bool {
-	pattern, action = strings.ToLower(pattern), strings.ToLower(action)
-	if pattern == "*" {
-		return true
+	return &iam.Request{
+		Principal: user, Action: action, Resource: resource, ResourceAccount: "123456789012", Resourceless: resource == "*",
+		Context: iam.Keys(context),
 	}
-	p, a := strings.SplitN(pattern, ":", 2), strings.SplitN(action, ":", 2)
-	return len(p) == 2 && len(a) == 2 && glob(p[0], a[0]) && glob(p[1], a[1])
-}
-
-func resourceMatches(pattern, arn string) bool {
-	if pattern == "*" {
-		return true
-	}
-	p, a := strings.SplitN(pattern, ":", 6), strings.SplitN(arn, ":", 6)
-	if len(p) != len(a) {
-		return false
-	}
-	for i := range p {
-		if !glob(strings.ReplaceAll(p[i], "${aws_username}", "b"), a[i]) {
-			return false
-		}
-	}
-	return true
-}
-
-func glob(pattern, text string) bool {
-	if pattern == "" {
-		return text == ""
-	}
-	p, size := utf8.DecodeRuneInString(pattern)
-	rest := pattern[size:]
-	if p == '*' && glob(rest, text) {
-		return true
-	}
-	if text == "" {
-		return false
-	}
-	c, n := utf8.DecodeRuneInString(text)
-	if p == '*' {
-		return glob(pattern, text[n:])
-	}
-	return (p == '?' || p == c) && glob(rest, text[n:])
 }
 
 func someOf(t *rapid.T, label string, least, most int, from ...string) []string {
@@ -108,12 +49,12 @@ func drawStatement(t *rapid.T) iam.Statement {
 		Resource: iam.Patterns{
 			Negated: rapid.IntRange(0, 5).Draw(t, "not resource") == 0,
 			Values: someOf(t, "resources", 1, 4, "*", "arn:aws:s3:::b", "arn:aws:s3:::b/*", "arn:aws:s3:::*", "arn:aws:s3:::b/?", "arn:aws:s3:::b/é", "arn:aws:s3:::b/??",
-				"arn:aws:*:::b", "arn:*:s3:::b/x", "arn:aws:s3:::${aws_username}/*", "arn:aws:s3:::b?x", "arn:aws:ec2:*:1:instance/*"),
+				"arn:aws:*:::b", "arn:*:s3:::b/x", "arn:aws:s3:::${aws:username}/*", "arn:aws:s3:::b?x", "arn:aws:ec2:*:1:instance/*"),
 		},
 	}
 	for range rapid.IntRange(0, 2).Draw(t, "conditions") {
 		s.Conditions = append(s.Conditions, iam.Condition{
-			Operator: rapid.SampledFrom([]string{"StringEquals", "Bool"}).Draw(t, "operator"),
+			Operator: rapid.SampledFrom([]string{"StringEquals", "StringNotEquals"}).Draw(t, "operator"),
 			Key:      rapid.SampledFrom([]string{"aws:x", "AWS:X", "aws:y"}).Draw(t, "key"), Values: someOf(t, "values", 1, 2, "1", "2"),
 		})
 	}
@@ -133,12 +74,13 @@ func TestMergingChangesNoDecision(t *testing.T) {
 		if again := catalogue.Merge(after); text(again) != text(after) {
 			t.Fatalf("merged twice:\n%s\n%s", text(after), text(again))
 		}
-		for _, a := range actions {
-			for _, r := range resources {
-				for seed := range uint32(3) {
-					q := question{a, r, seed}
-					if was, is := decide(before, q), decide(after, q); was != is {
-						t.Fatalf("%v was %s and is %s:\n%s\n%s", q, was, is, text(before), text(after))
+		was, is := set(t, before), set(t, after)
+		for _, context := range []map[string]string{{}, {"aws:x": "1", "aws:username": "b"}, {"aws:x": "2", "aws:y": "1"}, {"aws:y": "2", "aws:username": "c"}} {
+			for _, a := range actions {
+				for _, r := range resources {
+					q := ask(t, a, r, context)
+					if x, y := was.Decide(q), is.Decide(q); x != y {
+						t.Fatalf("%s on %s in %v was %s and is %s:\n%s\n%s", a, r, context, x, y, text(before), text(after))
 					}
 				}
 			}
@@ -158,10 +100,10 @@ func TestCovering(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		wide, narrow, w := pattern.Draw(t, "wide"), pattern.Draw(t, "narrow"), word.Draw(t, "text")
 		arn := func(s string) string { return "arn:aws:s3:::" + s }
-		if catalogue.CoversResource(arn(wide), arn(narrow)) && resourceMatches(arn(narrow), arn(w)) && !resourceMatches(arn(wide), arn(w)) {
+		if catalogue.CoversResource(arn(wide), arn(narrow)) && iam.MatchResource(arn(narrow), arn(w)) && !iam.MatchResource(arn(wide), arn(w)) {
 			t.Fatalf("%q does not cover %q: only the second matches %q", wide, narrow, w)
 		}
-		if catalogue.CoversAction("s3:"+wide, "s3:"+narrow) && actionMatches("s3:"+narrow, "s3:"+w) && !actionMatches("s3:"+wide, "s3:"+w) {
+		if catalogue.CoversAction("s3:"+wide, "s3:"+narrow) && iam.MatchAction("s3:"+narrow, "s3:"+w) && !iam.MatchAction("s3:"+wide, "s3:"+w) {
 			t.Fatalf("%q does not cover %q: only the second matches %q", wide, narrow, w)
 		}
 	})
@@ -222,9 +164,22 @@ func pins(prefix, name string) bool {
 	return known && slices.Contains([]string{"s3 BucketName", "ecs ClusterName", "eks ClusterName", "ecr RepositoryName", "lambda FunctionName", "iam RoleNameWithPath", "sts RoleNameWithPath"}, prefix+" "+name)
 }
 
+// drawContext gives some of the condition keys of the statements a value that they ask for.
+func drawContext(t *rapid.T, statements []iam.Statement) map[string]string {
+	context := map[string]string{}
+	for _, s := range statements {
+		for _, c := range s.Conditions {
+			if rapid.Bool().Draw(t, c.Key) {
+				context[c.Key] = rapid.SampledFrom(c.Values).Draw(t, "value")
+			}
+		}
+	}
+	return context
+}
+
 // drawQuestion asks about an action that a statement speaks of, on a resource that fits. meant says that the resource is
 // one that was named, or that the action's service has nothing that was.
-func drawQuestion(t *rapid.T, statements []iam.Statement, n catalogue.Narrowing) (q question, meant bool) {
+func drawQuestion(t *rapid.T, statements []iam.Statement, n catalogue.Narrowing) (action, resource string, meant bool) {
 	reference, err := service.Load()
 	if err != nil {
 		t.Fatal(err)
@@ -232,20 +187,19 @@ func drawQuestion(t *rapid.T, statements []iam.Statement, n catalogue.Narrowing)
 	s := rapid.SampledFrom(statements).Draw(t, "statement")
 	actions := reference.Actions(rapid.SampledFrom(s.Action.Values).Draw(t, "pattern"))
 	if len(actions) == 0 {
-		return question{"tag:GetTags", "*", 0}, true
+		return "tag:GetTags", "*", true
 	}
 	a := rapid.SampledFrom(actions).Draw(t, "action")
-	q = question{a.String(), "*", rapid.Uint32Range(0, 5).Draw(t, "seed")}
 	if a.Resourceless() {
-		return q, true
+		return a.String(), "*", true
 	}
 	use := rapid.SampledFrom(a.Resources).Draw(t, "type")
 	meant = true
-	pinned, any := false, slices.ContainsFunc(a.Resources, func(u service.ResourceUse) bool {
+	pinned, could := false, slices.ContainsFunc(a.Resources, func(u service.ResourceUse) bool {
 		return slices.ContainsFunc(variable.FindAllStringSubmatch(u.Type.ARNs[0], -1), func(m []string) bool { return pins(a.Service, m[1]) })
 	})
 	template := rapid.SampledFrom(use.Type.ARNs).Draw(t, "template")
-	q.resource = variable.ReplaceAllStringFunc(template, func(v string) string {
+	resource = variable.ReplaceAllStringFunc(template, func(v string) string {
 		switch name := v[2 : len(v)-1]; {
 		case name == "Partition":
 			return "aws"
@@ -261,14 +215,14 @@ func drawQuestion(t *rapid.T, statements []iam.Statement, n catalogue.Narrowing)
 		}
 		return rapid.SampledFrom([]string{"x", "y/z"}).Draw(t, "word")
 	})
-	parts := strings.SplitN(q.resource, ":", 6)
+	parts := strings.SplitN(resource, ":", 6)
 	if n.Region != "" && parts[3] != "" && parts[3] != n.Region || n.Account != "" && parts[4] != "" && parts[4] != n.Account {
 		meant = false
 	}
-	if any && !pinned || a.Service == "s3" && !pinned || a.Service == "s3-object-lambda" || q.action == "iam:CreateServiceLinkedRole" {
+	if could && !pinned || a.Service == "s3" && !pinned || a.Service == "s3-object-lambda" || a.String() == "iam:CreateServiceLinkedRole" {
 		meant = false // another kind of resource than what was named, or one that AWS names
 	}
-	return q, meant
+	return a.String(), resource, meant
 }
 
 // TestNarrowedAllowsASubset: what is narrowed allows nothing that the wide policy does not, and on what was named it
@@ -301,17 +255,19 @@ func TestNarrowedAllowsASubset(t *testing.T) {
 			t.Fatal(err)
 		}
 		before, after := all(t, wide), all(t, narrow)
+		wideSet, narrowSet, context := set(t, before), set(t, after), drawContext(t, before)
 		for range 50 {
-			q, meant := drawQuestion(t, before, narrowing)
-			was, is := decide(before, q), decide(after, q)
+			action, resource, meant := drawQuestion(t, before, narrowing)
+			q := ask(t, action, resource, context)
+			was, is := wideSet.Decide(q), narrowSet.Decide(q)
 			switch {
-			case is == "allowed" && was != "allowed":
-				t.Fatalf("%v was %s and is %s for %q", q, was, is, capabilities)
+			case is == iam.Allowed && was != iam.Allowed:
+				t.Fatalf("%s on %s in %v was %s and is %s for %q", action, resource, context, was, is, capabilities)
 			case meant && was != is:
-				t.Fatalf("%v is meant; it was %s and is %s for %q:\n%s", q, was, is, capabilities, text(after))
+				t.Fatalf("%s on %s in %v is meant; it was %s and is %s for %q:\n%s", action, resource, context, was, is, capabilities, text(after))
 			case was != is:
 				less++
-			case was == "allowed":
+			case was == iam.Allowed:
 				same++
 			}
 		}

@@ -46,9 +46,12 @@ func Merge(statements []iam.Statement) []iam.Statement {
 	return append(merged, distinct(others)...)
 }
 
+// joinable says whether a statement's lists can be joined with another's, and cut. With a policy variable among the
+// resources they cannot: where the variable has no value, the whole statement matches nothing.
 func joinable(s iam.Statement) bool {
 	return s.Effect == iam.Allow && s.Principal == nil && !s.Action.Negated && !s.Resource.Negated &&
-		len(s.Action.Values) > 0 && len(s.Resource.Values) > 0
+		len(s.Action.Values) > 0 && len(s.Resource.Values) > 0 &&
+		!slices.ContainsFunc(s.Resource.Values, func(r string) bool { return strings.Contains(r, "${") })
 }
 
 // block is a statement that can be joined.
@@ -208,7 +211,8 @@ func CoversResource(wide, narrow string) bool {
 	if wide == "*" || wide == narrow {
 		return true
 	}
-	if !strings.ContainsAny(wide, "*?") || strings.Contains(wide, "${") || strings.Contains(narrow, "${") {
+	start := literal(wide)
+	if start == wide || !strings.HasPrefix(narrow, start) || strings.Contains(wide, "${") || strings.Contains(narrow, "${") {
 		return false
 	}
 	w, n := strings.SplitN(wide, ":", arnSegments), strings.SplitN(narrow, ":", arnSegments)
@@ -255,42 +259,19 @@ func ascii(text string) bool {
 	return strings.IndexFunc(text, func(r rune) bool { return r > unicode.MaxASCII }) < 0
 }
 
-// overlaps says whether some text is matched by both patterns.
-func overlaps(a, b string) bool {
-	// reach[j]: what was read of a and b[:j] can match a common text
-	reach := make([]bool, len(b)+1)
-	reach[0] = true
-	for j := range b {
-		reach[j+1] = reach[j] && b[j] == '*'
-	}
-	for i := range a {
-		next := make([]bool, len(b)+1)
-		next[0] = reach[0] && a[i] == '*'
-		for j := range b {
-			if a[i] == '*' || b[j] == '*' { // which stands for nothing, or for one more of the other pattern
-				next[j+1] = reach[j+1] || next[j]
-			} else {
-				next[j+1] = reach[j] && (a[i] == b[j] || a[i] == '?' || b[j] == '?')
-			}
-		}
-		reach = next
-	}
-	return reach[len(b)]
-}
-
 // overlapping says whether some ARN may be matched by both patterns. In doubt it says yes.
 func overlapping(a, b string) bool {
-	if strings.Contains(a, "${") || strings.Contains(b, "${") || !ascii(a) || !ascii(b) {
+	if strings.Contains(a, "${") || strings.Contains(b, "${") {
 		return true
 	}
-	x, y := strings.SplitN(a, ":", arnSegments), strings.SplitN(b, ":", arnSegments)
-	if len(x) != arnSegments || len(y) != arnSegments {
-		return true
+	x, y := literal(a), literal(b)
+	return (strings.HasPrefix(x, y) || strings.HasPrefix(y, x)) && iam.OverlapResource(a, b)
+}
+
+// literal is a pattern up to its first wildcard.
+func literal(pattern string) string {
+	if i := strings.IndexAny(pattern, "*?"); i >= 0 {
+		return pattern[:i]
 	}
-	for i := range x {
-		if !overlaps(x[i], y[i]) {
-			return false
-		}
-	}
-	return true
+	return pattern
 }

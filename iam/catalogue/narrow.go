@@ -421,12 +421,13 @@ func fill(template, pinnedVariable string, one name) string {
 // it is what was allowed, and a pattern for exactly the common part cannot be written.
 func intersect(original, wanted []string) []string {
 	var both []string
-	for _, o := range original {
-		for _, w := range wanted {
-			switch {
-			case CoversResource(o, w):
-				both = append(both, w)
-			case CoversResource(w, o), overlapping(o, w):
+	for _, w := range wanted {
+		if slices.ContainsFunc(original, func(o string) bool { return CoversResource(o, w) }) {
+			both = append(both, w)
+			continue
+		}
+		for _, o := range original {
+			if CoversResource(w, o) || overlapping(o, w) {
 				both = append(both, o)
 			}
 		}

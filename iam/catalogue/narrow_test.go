@@ -74,6 +74,11 @@ func TestNarrow(t *testing.T) {
 			want: `{"Effect":"Deny","Action":"s3:*","Resource":"*"},{"Effect":"Allow","NotAction":"iam:*","Resource":"*"},
 				{"Effect":"Allow","Action":"s3:*","NotResource":"arn:aws:s3:::c/*"}`,
 		},
+		"a statement with a variable stays: without its value nothing of it is allowed": {
+			policy:    `{"Effect":"Allow","Action":"s3:GetObject","Resource":["*","arn:aws:s3:::b/${aws:username}/*"]}`,
+			narrowing: catalogue.Narrowing{Buckets: []string{"b"}},
+			want:      `{"Effect":"Allow","Action":"s3:GetObject","Resource":["*","arn:aws:s3:::b/${aws:username}/*"]}`,
+		},
 		"ARNs move to another partition": {
 			policy:    `{"Effect":"Deny","NotAction":"s3:*","Resource":"arn:aws:s3:::b","Condition":{"ArnLike":{"aws:SourceArn":"arn:aws:sns:*:*:t"}}}`,
 			narrowing: catalogue.Narrowing{Partition: "aws-cn"},
