@@ -233,7 +233,7 @@ const arnSegments = 6
 // covers says whether the pattern wide matches all that narrow matches: narrow is matched as a text in which only a star
 // of wide can stand for a star, and only a star or a question mark for a question mark.
 func covers(wide, narrow string) bool {
-	if wide != "*" && wide != narrow && !(ascii(wide) && ascii(narrow)) {
+	if wide != "*" && wide != narrow && (!ascii(wide) || !ascii(narrow)) {
 		return false // a question mark is a character, what is compared here are bytes
 	}
 	w, n, star, from := 0, 0, -1, 0

@@ -81,7 +81,11 @@ func TestJSONHoldsTheResult(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			var got struct{ Documents []struct{ Document any } }
+			var got struct {
+				Documents []struct {
+					Document any `json:"document"`
+				} `json:"documents"`
+			}
 			if err := json.Unmarshal(text, &got); err != nil {
 				t.Fatal(err)
 			}
