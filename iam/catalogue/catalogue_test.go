@@ -257,6 +257,40 @@ func TestListsAreTheCallersOwn(t *testing.T) {
 	}
 }
 
+func TestCurrent(t *testing.T) {
+	t.Parallel()
+	for _, p := range catalogue.Policies() {
+		d, err := p.Current()
+		if err != nil || d == nil || len(d.Statements) == 0 || p.Kind != catalogue.AWSManaged && d != p.Document {
+			t.Errorf("%s: %v, %v", p.ID, d, err)
+		}
+	}
+	printed, today := policy(t, "AmazonS3ReadOnlyAccess"), []string{"s3:Get*", "s3:List*", "s3:Describe*", "s3-object-lambda:Get*", "s3-object-lambda:List*"}
+	d, err := printed.Current()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if diff := cmp.Diff([][]string{{"s3:Get*", "s3:List*"}, today}, [][]string{printed.Document.Statements[0].Action.Values, d.Statements[0].Action.Values}); diff != "" {
+		t.Error(diff)
+	}
+}
+
+func ExampleFor() {
+	result, err := catalogue.For([]string{"s3-objects"}, catalogue.Narrowing{Buckets: []string{"artifacts"}}, catalogue.Placement{Name: "deployer"})
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	for _, d := range result.Documents {
+		text, _ := d.Document.MarshalJSON()
+		fmt.Println(d.Name, d.Size)
+		fmt.Println(string(text))
+	}
+	// Output:
+	// deployer 299
+	// {"Version":"2012-10-17","Statement":[{"Effect":"Allow","Action":"ec2:DescribeRegions","Resource":"*"},{"Effect":"Allow","Action":"s3:ListBucket","Resource":"arn:aws:s3:::artifacts"},{"Effect":"Allow","Action":["s3:DeleteObject","s3:GetObject","s3:PutObject"],"Resource":"arn:aws:s3:::artifacts/*"}]}
+}
+
 func ExampleFind() {
 	c, _ := catalogue.Find("ecr-pull")
 	fmt.Println(c.Title)

@@ -65,7 +65,7 @@ func (r *Result) fit(own []iam.Statement, w *narrower) error {
 func (r *Result) smallest() (int, error) {
 	best, least := 0, 0
 	for i, a := range r.Attachments {
-		d, err := today(policy(a.Name))
+		d, err := policy(a.Name).Current()
 		if err != nil {
 			return 0, err
 		}

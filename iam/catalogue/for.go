@@ -159,10 +159,16 @@ func For(capabilities []string, n Narrowing, to Placement) (Result, error) {
 	return r, nil
 }
 
+// maxCapabilities bounds how many capabilities can be named at once.
+const maxCapabilities = 100
+
 // choose looks capabilities up, each once, with the one that every connection needs in front.
 func choose(ids []string) (chosen []Capability, problems []string) {
-	if len(ids) == 0 {
+	switch {
+	case len(ids) == 0:
 		return nil, []string{"no capability is named"}
+	case len(ids) > maxCapabilities:
+		return nil, []string{fmt.Sprintf("%d capabilities: at most %d can be named", len(ids), maxCapabilities)}
 	}
 	seen := map[string]bool{}
 	connector := false
@@ -230,7 +236,7 @@ func (r *Result) attach(p Policy, capability string) {
 // expand turns an attachment into statements of our own.
 func (r *Result) expand(i int, own []iam.Statement, w *narrower) ([]iam.Statement, error) {
 	p := policy(r.Attachments[i].Name)
-	d, err := today(p)
+	d, err := p.Current()
 	if err != nil {
 		return nil, err
 	}

@@ -7,8 +7,12 @@ import (
 	"github.com/belay-dev/belay/iam/service"
 )
 
-// today is the document that AWS attaches today under an AWS-managed policy's ARN. What the pages print of some is older.
-func today(p Policy) (*iam.Document, error) {
+// Current is the document that is in force: of an AWS-managed policy the one that AWS attaches today, which may be newer
+// than what the pages print, and of any other its Document. The error says that the embedded AWS-managed policies lack it.
+func (p Policy) Current() (*iam.Document, error) {
+	if p.Kind != AWSManaged {
+		return p.Document, nil
+	}
 	all, err := service.LoadManaged()
 	if err != nil {
 		return nil, fmt.Errorf("read the AWS-managed policies: %w", err)

@@ -31,8 +31,7 @@ func Merge(statements []iam.Statement) []iam.Statement {
 	}
 	for before := -1; before != weight(plain); {
 		before = weight(plain)
-		plain = joinBy(plain, func(b block) string { return b.condition + "\x00" + key(b.resources, false) })
-		plain = joinBy(plain, func(b block) string { return b.condition + "\x00" + key(b.actions, true) })
+		plain = joinResources(joinActions(plain))
 		plain = dropCovered(plain)
 	}
 	slices.SortFunc(plain, func(a, b block) int {
@@ -109,24 +108,40 @@ func conditionKey(conditions []iam.Condition) string {
 	return strings.Join(all, "\x01")
 }
 
-// joinBy makes one block of all that have the same key. One of the two lists is the same in all of them.
-func joinBy(all []block, by func(block) string) []block {
+// joinActions makes one block of all that have the same resources under the same condition.
+func joinActions(all []block) []block {
+	joined := group(all, func(b block) string { return key(b.resources, false) }, func(into *block, b block) {
+		into.actions = append(into.actions, b.actions...)
+	})
+	for i := range joined {
+		joined[i].actions = leastCover(joined[i].actions, CoversAction)
+	}
+	return joined
+}
+
+// joinResources makes one block of all that have the same actions under the same condition.
+func joinResources(all []block) []block {
+	joined := group(all, func(b block) string { return key(b.actions, true) }, func(into *block, b block) {
+		into.resources = append(into.resources, b.resources...)
+	})
+	for i := range joined {
+		joined[i].resources = leastCover(joined[i].resources, CoversResource)
+	}
+	return joined
+}
+
+// group makes one block of all with the same key and the same condition.
+func group(all []block, by func(block) string, join func(into *block, b block)) []block {
 	at := map[string]int{}
 	var joined []block
 	for _, b := range all {
-		k := by(b)
-		i, known := at[k]
-		if !known {
-			at[k] = len(joined)
-			joined = append(joined, b)
+		k := b.condition + "\x00" + by(b)
+		if i, known := at[k]; known {
+			join(&joined[i], b)
 			continue
 		}
-		joined[i].actions = append(joined[i].actions, b.actions...)
-		joined[i].resources = append(joined[i].resources, b.resources...)
-	}
-	for i := range joined {
-		joined[i].actions = leastCover(joined[i].actions, CoversAction)
-		joined[i].resources = leastCover(joined[i].resources, CoversResource)
+		at[k] = len(joined)
+		joined = append(joined, b)
 	}
 	return joined
 }
@@ -136,10 +151,14 @@ func leastCover(values []string, covers func(wide, narrow string) bool) []string
 	slices.SortFunc(values, func(a, b string) int {
 		return cmp.Or(cmp.Compare(strings.ToLower(a), strings.ToLower(b)), cmp.Compare(a, b))
 	})
+	values = slices.Compact(values)
+	wide := slices.DeleteFunc(slices.Clone(values), func(v string) bool { return literal(v) == v }) // only these cover another
 	var kept []string
-	for i, v := range values {
-		if !slices.ContainsFunc(kept, func(k string) bool { return covers(k, v) }) &&
-			!slices.ContainsFunc(values[i+1:], func(later string) bool { return covers(later, v) && !covers(v, later) }) {
+	for _, v := range values {
+		if len(kept) > 0 && covers(kept[len(kept)-1], v) { // such as the same in other letters
+			continue
+		}
+		if !slices.ContainsFunc(wide, func(w string) bool { return covers(w, v) && (!covers(v, w) || w < v) }) {
 			kept = append(kept, v)
 		}
 	}
@@ -215,16 +234,18 @@ func CoversResource(wide, narrow string) bool {
 	if start == wide || !strings.HasPrefix(narrow, start) || strings.Contains(wide, "${") || strings.Contains(narrow, "${") {
 		return false
 	}
-	w, n := strings.SplitN(wide, ":", arnSegments), strings.SplitN(narrow, ":", arnSegments)
-	if len(w) != arnSegments || len(n) != arnSegments {
-		return false // what a short pattern means depends on the kind of policy
-	}
-	for i := range w {
-		if !covers(w[i], n[i]) {
+	for range arnSegments - 1 {
+		w, wideRest, ok1 := strings.Cut(wide, ":")
+		n, narrowRest, ok2 := strings.Cut(narrow, ":")
+		if !ok1 || !ok2 { // what a short pattern means depends on the kind of policy
 			return false
 		}
+		if !covers(w, n) {
+			return false
+		}
+		wide, narrow = wideRest, narrowRest
 	}
-	return true
+	return covers(wide, narrow)
 }
 
 // arnSegments is how many parts an ARN has between colons; the last may hold more colons.
@@ -233,7 +254,10 @@ const arnSegments = 6
 // covers says whether the pattern wide matches all that narrow matches: narrow is matched as a text in which only a star
 // of wide can stand for a star, and only a star or a question mark for a question mark.
 func covers(wide, narrow string) bool {
-	if wide != "*" && wide != narrow && (!ascii(wide) || !ascii(narrow)) {
+	if wide == narrow {
+		return true
+	}
+	if wide != "*" && (!ascii(wide) || !ascii(narrow)) {
 		return false // a question mark is a character, what is compared here are bytes
 	}
 	w, n, star, from := 0, 0, -1, 0
@@ -256,7 +280,12 @@ func covers(wide, narrow string) bool {
 }
 
 func ascii(text string) bool {
-	return strings.IndexFunc(text, func(r rune) bool { return r > unicode.MaxASCII }) < 0
+	for i := range len(text) {
+		if text[i] > unicode.MaxASCII {
+			return false
+		}
+	}
+	return true
 }
 
 // overlapping says whether some ARN may be matched by both patterns. In doubt it says yes.

@@ -66,6 +66,7 @@ type narrower struct {
 	partition string
 	names     map[kind][]name
 	used      map[kind]bool              // whether a kind that was named narrowed anything
+	least     map[string][]string        // lists that were brought to their least cover: most actions of a service have the same
 	left      map[string]map[string]bool // by service: types of resources that a wildcard reached and that were left out
 }
 
@@ -106,12 +107,12 @@ var (
 )
 
 // maxNames bounds how many resources of one kind can be named.
-const maxNames = 200
+const maxNames = 100
 
 // narrower reads what is named. All that is wrong is in problems.
 func (n Narrowing) narrower() (w *narrower, problems []string) {
 	report := func(format string, args ...any) { problems = append(problems, fmt.Sprintf(format, args...)) }
-	w = &narrower{partition: n.Partition, names: map[kind][]name{}, used: map[kind]bool{}, left: map[string]map[string]bool{}}
+	w = &narrower{partition: n.Partition, names: map[kind][]name{}, used: map[kind]bool{}, least: map[string][]string{}, left: map[string]map[string]bool{}}
 	if w.partition == "" {
 		w.partition = partitionOf(n.Region)
 	}
@@ -240,9 +241,9 @@ func (w *narrower) statement(s iam.Statement) []iam.Statement {
 		case len(p.narrow) == 0 && len(p.besides) == 0 && len(p.left) == 0:
 			add([]string{p.pattern}, s.Resource.Values)
 		case p.wildcard:
-			add([]string{p.pattern}, intersect(s.Resource.Values, p.narrow))
+			add([]string{p.pattern}, w.intersect(s.Resource.Values, p.narrow))
 			for _, b := range p.besides {
-				add(b.actions, intersect(s.Resource.Values, b.resources))
+				add(b.actions, w.intersect(s.Resource.Values, b.resources))
 			}
 			add(p.rest, s.Resource.Values)
 			if slices.Contains(s.Resource.Values, "*") {
@@ -253,7 +254,7 @@ func (w *narrower) statement(s iam.Statement) []iam.Statement {
 			for _, b := range p.besides {
 				wanted = append(wanted, b.resources...)
 			}
-			add([]string{p.pattern}, intersect(s.Resource.Values, wanted))
+			add([]string{p.pattern}, w.intersect(s.Resource.Values, wanted))
 		}
 		for _, t := range p.left {
 			prefix, _, _ := strings.Cut(p.pattern, ":")
@@ -335,7 +336,7 @@ func (w *narrower) reach(pattern string) (r reached) {
 			r.rest = append(r.rest, full)
 		}
 	}
-	r.narrow = leastCover(r.narrow, CoversResource)
+	r.narrow = w.leastCover(r.narrow)
 	return r
 }
 
@@ -419,7 +420,10 @@ func fill(template, pinnedVariable string, one name) string {
 
 // intersect is what both lists cover. Where two patterns overlap and neither covers the other, the original one stays:
 // it is what was allowed, and a pattern for exactly the common part cannot be written.
-func intersect(original, wanted []string) []string {
+func (w *narrower) intersect(original, wanted []string) []string {
+	if slices.Contains(original, "*") {
+		return w.leastCover(wanted)
+	}
 	var both []string
 	for _, w := range wanted {
 		if slices.ContainsFunc(original, func(o string) bool { return CoversResource(o, w) }) {
@@ -432,5 +436,15 @@ func intersect(original, wanted []string) []string {
 			}
 		}
 	}
-	return leastCover(both, CoversResource)
+	return w.leastCover(both)
+}
+
+func (w *narrower) leastCover(values []string) []string {
+	k := strings.Join(values, "\x00")
+	least, known := w.least[k]
+	if !known {
+		least = leastCover(values, CoversResource)
+		w.least[k] = least
+	}
+	return slices.Clone(least)
 }

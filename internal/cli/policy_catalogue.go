@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"regexp"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -93,6 +94,14 @@ func (cmd *policyShow) Run(a *app) error {
 				a.policy(group.title, p)
 			}
 		}
+		a.line("")
+		var pages []string
+		for _, s := range catalogue.Sources() {
+			if slices.Contains(sources(c), s.ID) {
+				pages = append(pages, fmt.Sprintf("%s is %q, %s", s.ID, s.Title, s.Publisher))
+			}
+		}
+		a.fields([2]string{"Sources", strings.Join(pages, "\n")})
 	})
 }
 

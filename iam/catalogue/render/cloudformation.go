@@ -16,7 +16,7 @@ func CloudFormation(r catalogue.Result, target string) ([]byte, error) {
 		return nil, ErrAttachments
 	}
 	var b strings.Builder
-	b.WriteString(comments(r))
+	b.WriteString(comments(r, "The template names what it makes: deploy it with --capabilities CAPABILITY_NAMED_IAM."))
 	fmt.Fprintf(&b, "AWSTemplateFormatVersion: \"2010-09-09\"\nDescription: %s\n", yamlText("IAM policies for "+strings.Join(r.Capabilities, ", ")))
 	entity := strings.ToUpper(string(r.Placement.To)[:1]) + string(r.Placement.To)[1:]
 	to := yamlText(target)
