@@ -1,6 +1,7 @@
 package catalogue_test
 
 import (
+	"maps"
 	"regexp"
 	"slices"
 	"strings"
@@ -274,5 +275,57 @@ func TestNarrowedAllowsASubset(t *testing.T) {
 	})
 	if same == 0 || less == 0 {
 		t.Errorf("the law was not tried: %d questions with the same answer, %d with less", same, less)
+	}
+}
+
+// TestNothingIsAdded compares each capability as it is with what narrowing makes of it, by all actions that it speaks of.
+func TestNothingIsAdded(t *testing.T) {
+	t.Parallel()
+	reference, err := service.Load()
+	if err != nil {
+		t.Fatal(err)
+	}
+	narrowing := catalogue.Narrowing{
+		Buckets: []string{"a", "b-*"}, Clusters: []string{"c"}, Repositories: []string{"r/*"}, Functions: []string{"f"}, Roles: []string{"ops/*"},
+		Account: "123456789012", Region: "eu-west-1",
+	}
+	narrowed := 0
+	for _, c := range catalogue.Capabilities() {
+		var wide, narrow []iam.Policy
+		actions := map[string]bool{}
+		for n, to := range map[*catalogue.Narrowing]*[]iam.Policy{{}: &wide, &narrowing: &narrow} {
+			r, err := catalogue.For([]string{c.ID}, *n, catalogue.Placement{Expand: true})
+			if err != nil {
+				t.Fatal(err)
+			}
+			for _, d := range r.Documents {
+				*to = append(*to, iam.Policy{Name: d.Name, Document: d.Document})
+				for _, s := range d.Document.Statements {
+					for _, pattern := range s.Action.Values {
+						for _, a := range reference.Actions(pattern) {
+							actions[a.String()] = true
+						}
+					}
+				}
+			}
+		}
+		names := slices.Sorted(maps.Keys(actions))
+		more, err := iam.Diff(wide, narrow, names)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, d := range more {
+			t.Errorf("%s: narrowed, it allows %s on %s, which it did not: %s", c.ID, d.Action, d.Resource, d.Why)
+		}
+		less, err := iam.Diff(narrow, wide, names)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if len(less) > 0 {
+			narrowed++
+		}
+	}
+	if narrowed < 10 {
+		t.Errorf("only %d capabilities became narrower", narrowed)
 	}
 }

@@ -152,12 +152,17 @@ func (*policyFor) Help() string {
 		"It asks no manager and no AWS account, and changes nothing."
 }
 
+var awsAccount = regexp.MustCompile(`^[0-9]{12}$`)
+
 var entityName = regexp.MustCompile(`^[\w+=,.@-]{1,128}$`)
 
 // Run makes policies.
 func (cmd *policyFor) Run(a *app) error {
 	if cmd.AttachTo != "" && !entityName.MatchString(cmd.AttachTo) {
 		return misusef("--attach-to %q: the name of a %s is letters, digits and +=,.@_-, without its path", cmd.AttachTo, cmd.To)
+	}
+	if cmd.AWSAccount == "" && awsAccount.MatchString(a.Account) {
+		a.note("--account is an account of Belay's; the AWS account is given by --aws-account.")
 	}
 	result, err := catalogue.For(cmd.Capabilities, catalogue.Narrowing{
 		Buckets: cmd.Bucket, Clusters: cmd.Cluster, Repositories: cmd.Repository, Functions: cmd.Function, Roles: cmd.Role,
