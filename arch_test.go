@@ -25,6 +25,7 @@ var ring = map[string]int{
 	"iam":                           0,
 	"iam/scenario":                  0,
 	"iam/catalogue":                 0,
+	"iam/catalogue/render":          0,
 	"iam/service":                   0,
 	"iam/service/internal/generate": 0, // a program: makes the tables of iam/service
 
