@@ -21,6 +21,9 @@ func Diagnose(r Result) *Diagnosis {
 	c, f := r.Request.Connector, *r.Evidence.Failure
 	code := classify(f, c)
 	d := explain(code, f, c, r)
+	if p := r.Evidence.Permissions; p != nil {
+		d = p.refine(d, code, f, c)
+	}
 	d.Code = code
 	d.Evidence = append(d.Evidence, facts(f)...)
 	return &d
