@@ -93,7 +93,7 @@ func (s *Sessions) try(ctx context.Context, cfg aws.Config, creds aws.Credential
 	}
 	defer func() { _ = answer.Body.Close() }()
 	text, err := io.ReadAll(io.LimitReader(answer.Body, maxErrorBody))
-	one := connector.Probe{Action: a.Action, Resource: a.Resource, How: "called " + c.action, Allowed: answer.StatusCode < http.StatusMultipleChoices}
+	one := connector.Probe{Action: a.Action, Resource: a.Resource, Context: a.Context, How: "called " + c.action, Allowed: answer.StatusCode < http.StatusMultipleChoices}
 	if one.Allowed || err != nil {
 		return one, err == nil
 	}

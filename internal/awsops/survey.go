@@ -61,10 +61,7 @@ func simulate(ctx context.Context, cfg aws.Config, found *connector.Permissions,
 	for _, group := range byResource(asked) {
 		for actions := range slices.Chunk(group.actions, mostSimulated) {
 			in := &iam.SimulatePrincipalPolicyInput{
-				PolicySourceArn: &source, ActionNames: actions, ResourceArns: []string{group.resource},
-				ContextEntries: []types.ContextEntry{{
-					ContextKeyName: aws.String("aws:RequestedRegion"), ContextKeyType: types.ContextKeyTypeEnumString, ContextKeyValues: []string{cfg.Region},
-				}},
+				PolicySourceArn: &source, ActionNames: actions, ResourceArns: []string{group.resource}, ContextEntries: entries(cfg.Region, group.context),
 			}
 			for pages := iam.NewSimulatePrincipalPolicyPaginator(client, in); pages.HasMorePages(); {
 				page, err := pages.NextPage(ctx)
@@ -75,7 +72,7 @@ func simulate(ctx context.Context, cfg aws.Config, found *connector.Permissions,
 				}
 				for _, result := range page.EvaluationResults {
 					found.Probed = append(found.Probed, connector.Probe{
-						Action: aws.ToString(result.EvalActionName), Resource: group.resource, How: connector.Simulated,
+						Action: aws.ToString(result.EvalActionName), Resource: group.resource, Context: group.context, How: connector.Simulated,
 						Allowed: result.EvalDecision == types.PolicyEvaluationDecisionTypeAllowed, Code: string(result.EvalDecision),
 					})
 				}
@@ -85,8 +82,19 @@ func simulate(ctx context.Context, cfg aws.Config, found *connector.Permissions,
 	return true
 }
 
+// entries are the condition keys of a simulation.
+func entries(region, context string) []types.ContextEntry {
+	var all []types.ContextEntry
+	for _, k := range append([][2]string{{"aws:RequestedRegion", region}}, connector.Asked{Context: context}.Keys()...) {
+		all = append(all, types.ContextEntry{ContextKeyName: aws.String(k[0]), ContextKeyType: types.ContextKeyTypeEnumString, ContextKeyValues: []string{k[1]}})
+	}
+	return all
+}
+
+// resourceGroup are actions that are asked about for the same resource, in the same context.
 type resourceGroup struct {
 	resource string
+	context  string
 	actions  []string
 }
 
@@ -94,10 +102,10 @@ type resourceGroup struct {
 func byResource(asked []connector.Asked) []resourceGroup {
 	var groups []resourceGroup
 	for _, a := range asked {
-		i := slices.IndexFunc(groups, func(g resourceGroup) bool { return g.resource == a.Resource })
+		i := slices.IndexFunc(groups, func(g resourceGroup) bool { return g.resource == a.Resource && g.context == a.Context })
 		if i < 0 {
 			i = len(groups)
-			groups = append(groups, resourceGroup{resource: a.Resource})
+			groups = append(groups, resourceGroup{resource: a.Resource, context: a.Context})
 		}
 		if !slices.Contains(groups[i].actions, a.Action) {
 			groups[i].actions = append(groups[i].actions, a.Action)

@@ -17,7 +17,7 @@ func EncodeSurvey(s connector.Survey) ([]byte, error) {
 	}
 	w := protocol.AWSSurvey{Access: access, Fresh: s.Fresh, TimeoutMS: s.Timeout.Milliseconds()}
 	for _, a := range s.Ask {
-		w.Ask = append(w.Ask, protocol.AWSAction{Action: a.Action, Resource: a.Resource})
+		w.Ask = append(w.Ask, protocol.AWSAction(a))
 	}
 	return json.Marshal(w)
 }
@@ -34,7 +34,7 @@ func DecodeSurvey(payload []byte) (connector.Survey, error) {
 	}
 	s := connector.Survey{Access: access, Fresh: w.Fresh, Timeout: time.Duration(w.TimeoutMS) * time.Millisecond}
 	for _, a := range w.Ask {
-		s.Ask = append(s.Ask, connector.Asked{Action: a.Action, Resource: a.Resource})
+		s.Ask = append(s.Ask, connector.Asked(a))
 	}
 	return s, nil
 }
@@ -81,7 +81,7 @@ func encodePermissions(p *connector.Permissions) *protocol.AWSPermissions {
 	}
 	for _, one := range p.Probed {
 		w.Probed = append(w.Probed, protocol.AWSProbe{
-			Action: one.Action, Resource: one.Resource, How: one.How, Allowed: one.Allowed, Code: one.Code, Message: one.Message,
+			Action: one.Action, Resource: one.Resource, Context: one.Context, How: one.How, Allowed: one.Allowed, Code: one.Code, Message: one.Message,
 		})
 	}
 	return w
@@ -121,7 +121,7 @@ func decodePermissions(w *protocol.AWSPermissions) *connector.Permissions {
 	}
 	for _, one := range first(w.Probed, mostProbes) {
 		p.Probed = append(p.Probed, connector.Probe{
-			Action: clip(one.Action), Resource: clip(one.Resource), How: clip(one.How), Allowed: one.Allowed, Code: clip(one.Code), Message: clip(one.Message),
+			Action: clip(one.Action), Resource: clip(one.Resource), Context: clip(one.Context), How: clip(one.How), Allowed: one.Allowed, Code: clip(one.Code), Message: clip(one.Message),
 		})
 	}
 	return p

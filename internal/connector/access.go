@@ -1,6 +1,7 @@
 package connector
 
 import (
+	"strings"
 	"time"
 
 	"github.com/belay-dev/belay/internal/backoff"
@@ -74,4 +75,25 @@ type Survey struct {
 type Asked struct {
 	Action   string
 	Resource string
+	// Context are condition keys of the request beside those that every one carries, a line each: key=value.
+	Context string
+}
+
+// WithKey adds a condition key to a Context.
+func WithKey(context, key, value string) string {
+	if context != "" {
+		context += "\n"
+	}
+	return context + key + "=" + strings.ReplaceAll(value, "\n", " ")
+}
+
+// Keys are the names and values in the Context.
+func (a Asked) Keys() [][2]string {
+	var out [][2]string
+	for line := range strings.Lines(a.Context) {
+		if key, value, ok := strings.Cut(strings.TrimSuffix(line, "\n"), "="); ok {
+			out = append(out, [2]string{key, value})
+		}
+	}
+	return out
 }

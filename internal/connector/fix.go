@@ -37,26 +37,39 @@ func (p *Permissions) Grant(asked []Asked) Fix {
 
 // Statements are the fewest statements that allow what is asked: one for each set of resources.
 func Statements(asked []Asked) []iam.Statement {
-	byAction := map[string][]string{}
-	var order []string
+	type condition struct{ action, context string }
+	resources := map[condition][]string{}
+	var order []condition
 	for _, a := range asked {
-		if byAction[a.Action] == nil {
-			order = append(order, a.Action)
+		c := condition{a.Action, a.Context}
+		if resources[c] == nil {
+			order = append(order, c)
 		}
-		if !slices.Contains(byAction[a.Action], a.Resource) {
-			byAction[a.Action] = append(byAction[a.Action], a.Resource)
+		if !slices.Contains(resources[c], a.Resource) {
+			resources[c] = append(resources[c], a.Resource)
 		}
 	}
 	var out []iam.Statement
-	for _, action := range order {
-		resources := byAction[action]
-		slices.Sort(resources)
-		i := slices.IndexFunc(out, func(s iam.Statement) bool { return slices.Equal(s.Resource.Values, resources) })
-		if i < 0 {
-			out = append(out, iam.Statement{Effect: iam.Allow, Resource: iam.Patterns{Values: resources}})
-			i = len(out) - 1
+	var contexts []string // of each statement
+	for _, c := range order {
+		on := slices.Clone(resources[c])
+		slices.Sort(on)
+		i := -1
+		for k := range out {
+			if contexts[k] == c.context && slices.Equal(out[k].Resource.Values, on) {
+				i = k
+			}
 		}
-		out[i].Action.Values = append(out[i].Action.Values, action)
+		if i < 0 {
+			i = len(out)
+			contexts = append(contexts, c.context)
+			one := iam.Statement{Effect: iam.Allow, Resource: iam.Patterns{Values: on}}
+			for _, k := range (Asked{Context: c.context}).Keys() {
+				one.Conditions = append(one.Conditions, iam.Condition{Operator: "StringEquals", Key: k[0], Values: []string{k[1]}})
+			}
+			out = append(out, one)
+		}
+		out[i].Action.Values = append(out[i].Action.Values, c.action)
 	}
 	return out
 }
@@ -114,6 +127,18 @@ func (p *Permissions) mend(a Asked, x iam.Explanation) []Fix {
 		}
 	}
 	return fixes
+}
+
+// Mend says how a denial is mended: by a grant in the identity's own policies, or, beside or instead of that, by changes of
+// what blocks it.
+func (p *Permissions) Mend(j Judgement) (grant bool, blocked []Fix) {
+	x := j.Explanation
+	if x.Decision == "" { // AWS said so, and nothing is known of why
+		return true, nil
+	}
+	grant = slices.Contains(x.Missing, iam.LayerIdentity)
+	x.Missing = slices.DeleteFunc(slices.Clone(x.Missing), func(l iam.Layer) bool { return l == iam.LayerIdentity })
+	return grant, p.mend(j.Asked, x)
 }
 
 // text finds the document that a statement is of.

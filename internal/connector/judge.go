@@ -6,6 +6,7 @@ import (
 	"strings"
 
 	"github.com/belay-dev/belay/iam"
+	"github.com/belay-dev/belay/iam/service"
 )
 
 // Answer is whether an identity may do something. What is not known is no "no".
@@ -13,10 +14,9 @@ type Answer string
 
 // The answers.
 const (
-	MayDo     Answer = "allowed"
-	MayNotDo  Answer = "denied"
-	NotKnown  Answer = "unknown"
-	notJudged Answer = ""
+	MayDo    Answer = "allowed"
+	MayNotDo Answer = "denied"
+	NotKnown Answer = "unknown"
 )
 
 // Judgement is the answer for one action on one resource, and its reasons.
@@ -31,55 +31,79 @@ type Judgement struct {
 	Explanation iam.Explanation
 }
 
-// Judge decides whether the identity may do something, by the policies that were read, by what AWS said, and by nothing
-// else: what neither tells is unknown, with the reason.
-func (p *Permissions) Judge(a Asked, region string) Judgement {
-	j := Judgement{Asked: a}
-	policies, err := p.Policies()
-	if err != nil {
-		return p.byProbe(j, "a policy that was read is not one: "+err.Error())
-	}
-	who, err := p.Caller()
-	if err != nil {
-		return p.byProbe(j, err.Error())
-	}
-	request := iam.Request{Principal: who, Action: a.Action, Resource: a.Resource, Context: p.Keys(region, "")}
-	if a.Resource == "*" {
-		request.Resourceless = true
-	}
-	best, sure, err := bestAndSure(policies, &request)
-	if err != nil {
-		return p.byProbe(j, err.Error())
-	}
-	j.Explanation = sure
-	switch {
-	case best.Decision == iam.ExplicitlyDenied:
-		j.Explanation, j.Answer, j.Why = best, MayNotDo, best.Lines()[1:]
-	case p.Unknown(PartIdentity) != "":
-		return p.byProbe(j, "the identity's policies could not all be read: "+p.Unknown(PartIdentity))
-	case best.Decision == iam.ImplicitlyDenied:
-		j.Explanation, j.Answer, j.Why = best, MayNotDo, best.Lines()[1:]
-	case p.Unknown(PartBoundary) != "":
-		return p.byProbe(j, "whether the identity has a permissions boundary could not be read: "+p.Unknown(PartBoundary))
-	case sure.Decision == iam.Allowed:
-		j.Answer, j.Why = MayDo, sure.Lines()[1:]
-	default:
-		return p.byProbe(j, "it depends on the request: "+strings.Join(conditions(sure), "; "))
-	}
-	return p.crossChecked(j)
+// Judge decides what an identity may do, by the policies that were read, by what AWS said, and by nothing else: what neither
+// tells is unknown, with the reason. It is made once for many questions.
+type Judge struct {
+	known    *Permissions
+	who      iam.Principal
+	region   string
+	keys     iam.Context
+	best     *iam.Set // takes what the context lacks in favour of the request
+	strict   *iam.Set // takes it as absent
+	services *service.Reference
+	cannot   string // why nothing can be decided by policies
 }
 
-// bestAndSure decides twice: with what the context lacks in favour of the request, and with it taken as absent.
-func bestAndSure(policies iam.Policies, r *iam.Request) (best, sure iam.Explanation, err error) {
-	discovering, err := iam.Compile(policies, iam.Settings{Discover: true})
+// Judge reads the policies for deciding. region is where the requests go.
+func (p *Permissions) Judge(region string) *Judge {
+	j := &Judge{known: p, region: region, keys: p.Keys(region, "")}
+	policies, err := p.Policies()
 	if err != nil {
-		return best, sure, err
+		j.cannot = "a policy that was read is not one: " + err.Error()
+		return j
 	}
-	strict, err := iam.Compile(policies, iam.Settings{})
+	if j.who, err = p.Caller(); err == nil {
+		j.best, err = iam.Compile(policies, iam.Settings{Discover: true})
+	}
+	if err == nil {
+		j.strict, err = iam.Compile(policies, iam.Settings{})
+	}
+	if err == nil {
+		j.services, err = service.Load()
+	}
 	if err != nil {
-		return best, sure, err
+		j.cannot = err.Error()
 	}
-	return discovering.Explain(r), strict.Explain(r), nil
+	return j
+}
+
+// May decides one question.
+func (j *Judge) May(a Asked) Judgement {
+	p, one := j.known, Judgement{Asked: a}
+	if j.cannot != "" {
+		return p.byProbe(one, j.cannot)
+	}
+	request := iam.Request{Principal: j.who, Action: a.Action, Resource: a.Resource, Context: j.keys}
+	if a.Context != "" {
+		request.Context = j.known.Keys(j.region, "")
+		for _, k := range a.Keys() {
+			request.Context.Set(k[0], k[1])
+		}
+	}
+	if action, known := j.services.Action(a.Action); known && action.Resourceless() {
+		request.Resource, request.Resourceless = "*", true
+	}
+	readable := p.Unknown(PartIdentity) == ""
+	if readable && p.Unknown(PartBoundary) == "" && j.strict.Decide(&request) == iam.Allowed {
+		one.Answer = MayDo
+		return p.crossChecked(one)
+	}
+	best := j.best.Explain(&request)
+	one.Explanation = best
+	switch {
+	case best.Decision == iam.ExplicitlyDenied:
+		one.Answer, one.Why = MayNotDo, best.Lines()[1:]
+	case !readable:
+		return p.byProbe(one, "the identity's policies could not all be read: "+p.Unknown(PartIdentity))
+	case best.Decision == iam.ImplicitlyDenied:
+		one.Answer, one.Why = MayNotDo, best.Lines()[1:]
+	case p.Unknown(PartBoundary) != "":
+		return p.byProbe(one, "whether the identity has a permissions boundary could not be read: "+p.Unknown(PartBoundary))
+	default:
+		sure := j.strict.Explain(&request)
+		return p.byProbe(one, "it depends on the request: "+strings.Join(conditions(sure), "; "))
+	}
+	return p.crossChecked(one)
 }
 
 // conditions are the reasons of a denial that hangs on conditions.
@@ -103,7 +127,9 @@ func conditions(x iam.Explanation) []string {
 
 // probe is what AWS itself said of the action, if it was asked.
 func (p *Permissions) probe(a Asked) (Probe, bool) {
-	i := slices.IndexFunc(p.Probed, func(one Probe) bool { return strings.EqualFold(one.Action, a.Action) && one.Resource == a.Resource })
+	i := slices.IndexFunc(p.Probed, func(one Probe) bool {
+		return strings.EqualFold(one.Action, a.Action) && one.Resource == a.Resource && one.Context == a.Context
+	})
 	if i < 0 {
 		return Probe{}, false
 	}

@@ -71,6 +71,7 @@ const Simulated = "simulated"
 type Probe struct {
 	Action   string
 	Resource string
+	Context  string // as Asked has it
 	How      string // "simulated", or the call that was made
 	Allowed  bool
 	Code     string // of a call that was refused

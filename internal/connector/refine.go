@@ -39,7 +39,7 @@ func (p *Permissions) refinePermission(d Diagnosis, f Failure, c Connector) Diag
 	if region == "" {
 		region = c.TestRegion()
 	}
-	j := p.Judge(a, region)
+	j := p.Judge(region).May(a)
 	if p.Decoded != "" {
 		d.Evidence = append(d.Evidence, Fact{"AWS's message, decoded", p.Decoded})
 	}
@@ -57,9 +57,6 @@ func (p *Permissions) refinePermission(d Diagnosis, f Failure, c Connector) Diag
 		} else {
 			d.Cause += " A changed policy may not have arrived everywhere yet."
 		}
-		for _, why := range j.Why {
-			d.Evidence = append(d.Evidence, Fact{"Policies", why})
-		}
 		if scp := p.Unknown(PartSCP); scp != "" {
 			d.Remedy = append([]string{"Ask who administers the organization for a service control policy that denies " + a.Action + ", or does not allow it."}, afterwards(d.Remedy)...)
 		}
@@ -67,7 +64,6 @@ func (p *Permissions) refinePermission(d Diagnosis, f Failure, c Connector) Diag
 		for _, why := range j.Why {
 			d.Evidence = append(d.Evidence, Fact{"Unknown, because", why})
 		}
-	case notJudged:
 	}
 	return d
 }
@@ -224,11 +220,13 @@ func (p *Permissions) ownSide(a Asked, who iam.Principal, region string) Judgeme
 		Effect: iam.Allow, Principal: &iam.Principals{AWS: []string{who.Account()}}, Action: iam.Patterns{Values: []string{"sts:*"}},
 	}}}}
 	r := iam.Request{Principal: who, Action: a.Action, Resource: a.Resource, Context: p.Keys(region, "")}
-	best, _, err := bestAndSure(policies, &r)
+	set, err := iam.Compile(policies, iam.Settings{Discover: true})
+	if err != nil {
+		return Judgement{Asked: a, Answer: NotKnown, Why: []string{err.Error()}}
+	}
+	best := set.Explain(&r)
 	j := Judgement{Asked: a, Explanation: best}
 	switch {
-	case err != nil:
-		j.Answer, j.Why = NotKnown, []string{err.Error()}
 	case best.Decision == iam.ExplicitlyDenied:
 		j.Answer = MayNotDo
 	case p.Unknown(PartIdentity) != "":

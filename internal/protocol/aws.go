@@ -141,6 +141,7 @@ type AWSUnread struct {
 type AWSProbe struct {
 	Action   string `json:"action"`
 	Resource string `json:"resource,omitempty"`
+	Context  string `json:"context,omitempty"` // a line each: key=value
 	How      string `json:"how"`
 	Allowed  bool   `json:"allowed,omitempty"`
 	Code     string `json:"code,omitempty"`
@@ -160,4 +161,5 @@ type AWSSurvey struct {
 type AWSAction struct {
 	Action   string `json:"action"`
 	Resource string `json:"resource"`
+	Context  string `json:"context,omitempty"` // a line each: key=value
 }
