@@ -135,7 +135,6 @@ func TestDiagnoseWhatNobodyCouldTry(t *testing.T) {
 		"too long":         {connector.NotRun{Cause: connector.TookTooLong, Message: "m"}, connector.TaskTimedOut},
 		"no secret":        {connector.NotRun{Cause: connector.NotPrepared, Message: "m"}, connector.SecretUnavailable},
 		"flag off":         {connector.NotRun{Cause: connector.FlagOff, Message: "m"}, connector.FeatureOff},
-		"OIDC":             {connector.NotRun{Cause: connector.NotYet, Message: "m"}, connector.OIDCNotYet},
 		"delegate's fault": {connector.NotRun{Cause: connector.Reported, Message: "m"}, connector.DelegateReported},
 	} {
 		t.Run(name, func(t *testing.T) {
