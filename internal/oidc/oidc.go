@@ -8,12 +8,12 @@
 // A key is a row. Its state is not kept: it follows from the rows and the time, so that managers which share a database
 // agree without talking to each other.
 //
-//	        made, one rotation ahead            signsFrom                    successor's signsFrom + overlap
-//	 ───────────────► next ───────────────────────► active ──────► retiring ──────────────► gone
-//	                   │ published, does not sign     │ signs        │ published, no longer    deleted
-//	                   │                              │              │ signs
-//	                   └─ Rotate: signsFrom = now ────┘              └─ Rotate with Revoke: all are gone at once, and
-//	                                                                    a new key is active
+//	       made, one rotation ahead            signsFrom                    successor's signsFrom + overlap
+//	───────────────► next ───────────────────────► active ──────► retiring ──────────────► gone
+//	                  │ published, does not sign     │ signs        │ published, no longer    deleted
+//	                  │                              │              │ signs
+//	                  └─ Rotate: signsFrom = now ────┘              └─ Rotate with Revoke: all are gone at once, and
+//	                                                                   a new key is active
 //
 // The newest key whose time has come is active; those before it retire, the one behind it is next. Whoever is first inserts
 // a generation and the others find it taken, so two managers never make two successors. Every key that signs was in the key
