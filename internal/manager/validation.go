@@ -178,7 +178,7 @@ func (v *validation) access(ctx context.Context, c connector.Connector, p purpos
 		if err != nil {
 			return connector.Access{}, err
 		}
-		a.Source = connector.WebIdentityToken{RoleARN: credential.RoleARN, Token: token.Text}
+		a.Source = connector.WebIdentityToken{RoleARN: credential.RoleARN, Token: token.Text, Says: token.Says}
 	}
 	return a, nil
 }

@@ -3,6 +3,8 @@ package oidc
 import (
 	"cmp"
 	"context"
+	"crypto/sha256"
+	"encoding/hex"
 	"encoding/json"
 	"fmt"
 	"log/slog"
@@ -65,6 +67,7 @@ func UseOf(c connector.Connector, context Context, by string, until time.Time) (
 type Token struct {
 	Text      secret.Value
 	Claims    []byte // JSON, as they are in the token
+	Says      string // the same for tokens that say the same but for their times
 	KeyID     string
 	ExpiresAt time.Time
 }
@@ -130,6 +133,10 @@ func (s *Service) Mint(ctx context.Context, u Use) (_ Token, err error) {
 	if err != nil {
 		return Token{}, err
 	}
+	says, err := c.says()
+	if err != nil {
+		return Token{}, err
+	}
 	signed, err := signer.Sign(payload)
 	if err != nil {
 		return Token{}, err
@@ -143,7 +150,7 @@ func (s *Service) Mint(ctx context.Context, u Use) (_ Token, err error) {
 	if len(text) > longest {
 		return Token{}, fault.New(fault.Invalid, "the token has %d characters and AWS takes %d; choose fewer session tags", len(text), longest)
 	}
-	t := Token{Text: secret.NewValue(text), Claims: payload, KeyID: key.ID, ExpiresAt: time.Unix(c.ExpiresAt, 0).UTC()}
+	t := Token{Text: secret.NewValue(text), Claims: payload, Says: says, KeyID: key.ID, ExpiresAt: time.Unix(c.ExpiresAt, 0).UTC()}
 	s.Log.DebugContext(ctx, "oidc token minted", slog.String("connector", u.Scope.Path(u.ConnectorID)), slog.String("context", string(u.Context)),
 		slog.String("key", key.ID), slog.Time("expires", t.ExpiresAt))
 	return t, nil
@@ -179,6 +186,14 @@ func (u Use) claims(issuer Issuer, now time.Time) (claims, error) {
 		c.Tags = t
 	}
 	return c, nil
+}
+
+// says is a digest of everything but the times.
+func (c claims) says() (string, error) {
+	c.IssuedAt, c.ExpiresAt = 0, 0
+	text, err := json.Marshal(c)
+	sum := sha256.Sum256(text)
+	return hex.EncodeToString(sum[:]), err
 }
 
 // tags are the values of the chosen keys, without those that have none here, and the keys that AWS would refuse for their

@@ -191,6 +191,22 @@ func TestATokenLivesAsLongAsItsTaskWithinBounds(t *testing.T) {
 	}
 }
 
+func TestTokensThatSayTheSameAreKnownAsSuch(t *testing.T) {
+	t.Parallel()
+	w := serve(t)
+	first := w.mint(t)
+	w.Clock.Move(time.Minute)
+	if again := w.mint(t); again.Says != first.Says || bytes.Equal(again.Claims, first.Claims) {
+		t.Error("a later token of the same use does not say the same")
+	}
+	use := w.use()
+	use.Context = oidc.PerpetualTask
+	other, err := w.Issuer.Mint(t.Context(), use)
+	if err != nil || other.Says == first.Says {
+		t.Error("a token of another use says the same", err)
+	}
+}
+
 // A value that AWS refuses is left out: mended, two that differ could become the same tag.
 func TestSessionTagsThatAWSRefusesAreLeftOut(t *testing.T) {
 	t.Parallel()
