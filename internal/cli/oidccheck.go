@@ -135,7 +135,7 @@ func lookAt(ctx context.Context, i issuerBody, own json.RawMessage, roots *x509.
 		r.add("address", stepBreaks, "AWS does not take it: it "+p, "Give the manager a --public-url such as https://belay.example.com, or host the documents: belay oidc export FOLDER --issuer URL")
 	}
 	if u, err := url.Parse(i.Issuer); err == nil {
-		reachable(ctx, r, u.Hostname())
+		reachable(ctx, r, u)
 	}
 	f := &fetcher{roots: roots}
 	defer f.close()
@@ -165,8 +165,13 @@ func lookAt(ctx context.Context, i issuerBody, own json.RawMessage, roots *x509.
 }
 
 // reachable warns of addresses that the internet does not reach.
-func reachable(ctx context.Context, r *checkReport, host string) {
+func reachable(ctx context.Context, r *checkReport, issuer *url.URL) {
 	const limit = 10 * time.Second
+	host := issuer.Hostname()
+	if proxy, err := http.ProxyFromEnvironment(&http.Request{URL: issuer}); err == nil && proxy != nil {
+		r.add("name", stepWarns, "asked through the proxy "+proxy.Host+", so what the internet sees may differ", "")
+		return
+	}
 	ctx, cancel := context.WithTimeout(ctx, limit)
 	defer cancel()
 	addresses, err := net.DefaultResolver.LookupNetIP(ctx, "ip", host)
