@@ -142,13 +142,17 @@ func TestOIDCCheck(t *testing.T) {
 		})
 	}
 	belay(cli.Done, "set", "--issuer", issuer)
-	type step struct{ Step, Outcome, Detail string }
+	type step struct {
+		Step    string `json:"step"`
+		Outcome string `json:"outcome"`
+		Detail  string `json:"detail"`
+	}
 	check := func(want int, args ...string) (holds bool, thumbprint string, steps map[string]step) {
 		t.Helper()
 		var report struct {
-			Holds      bool
-			Thumbprint string
-			Steps      []step
+			Holds      bool   `json:"holds"`
+			Thumbprint string `json:"thumbprint"`
+			Steps      []step `json:"steps"`
 		}
 		if err := json.Unmarshal([]byte(belay(want, append([]string{"check", "-o", "json"}, args...)...)), &report); err != nil {
 			t.Fatal(err)

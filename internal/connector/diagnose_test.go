@@ -165,7 +165,9 @@ func TestDiagnoseWhatNobodyCouldTry(t *testing.T) {
 // What cannot be prepared for an OIDC connector is its token, not a secret.
 func TestDiagnoseOfATokenThatCouldNotBeMinted(t *testing.T) {
 	t.Parallel()
-	c := with(func(c *connector.Connector) { c.Credential = connector.OIDC{RoleARN: "arn:aws:iam::111122223333:role/belay"} })
+	c := with(func(c *connector.Connector) {
+		c.Credential = connector.OIDC{RoleARN: "arn:aws:iam::111122223333:role/belay"}
+	})
 	d := connector.Diagnose(connector.Result{Request: connector.Request{Connector: c}, NotRun: &connector.NotRun{Cause: connector.NotPrepared, Message: "m"}})
 	if d.Code != connector.NoToken || d.Cause != "m" || !strings.Contains(strings.Join(d.Remedy, " "), "belay oidc show") {
 		t.Fatalf("got %+v", d)

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"fmt"
 	"io"
+	"maps"
 	"net/http"
 	"net/http/httptest"
 	"net/http/httputil"
@@ -22,9 +23,7 @@ func oidcCredential(more map[string]any) map[string]any {
 	c := map[string]any{"type": "OidcAuthentication", "spec": map[string]any{
 		"iamRoleArn": "arn:aws:iam::" + motoAccount + ":role/belay-oidc", "oidcSessionTagKeys": []string{"connector_id", "context"},
 	}}
-	for k, v := range more {
-		c[k] = v
-	}
+	maps.Copy(c, more)
 	return c
 }
 

@@ -2,6 +2,7 @@ package oidc_test
 
 import (
 	"context"
+	"crypto/x509"
 	"encoding/base64"
 	"encoding/json"
 	"flag"
@@ -10,8 +11,6 @@ import (
 	"strings"
 	"testing"
 	"time"
-
-	"crypto/x509"
 
 	verifier "github.com/coreos/go-oidc/v3/oidc"
 	"github.com/go-jose/go-jose/v4"

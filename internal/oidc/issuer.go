@@ -103,11 +103,6 @@ func (s *Service) view(ctx context.Context, account string) (View, error) {
 // Configure sets where the documents are hosted and whom tokens are for. Tokens have the new issuer from then on.
 func (s *Service) Configure(ctx context.Context, who audit.Caller, set Settings) (View, error) {
 	set.Account = who.Account
-	detail := "issuer " + cmp.Or(set.Issuer, "the manager") + ", audience " + cmp.Or(set.Audience, DefaultAudience)
-	const most = 600
-	if err := s.Audit.AllowWith(ctx, who, audit.OIDCSet, scope.Scope{Account: who.Account}, "oidc", detail[:min(len(detail), most)]); err != nil {
-		return View{}, err
-	}
 	var problems fault.Problems
 	if set.Issuer != "" {
 		if p := CheckIssuer(set.Issuer); p != "" {
@@ -118,6 +113,13 @@ func (s *Service) Configure(ctx context.Context, who audit.Caller, set Settings)
 		if p := checkAudience(set.Audience); p != "" {
 			problems.Add("audience", p)
 		}
+	}
+	detail := "" // what is wrong has no bound, so it stays out of the log
+	if len(problems) == 0 {
+		detail = "issuer " + cmp.Or(set.Issuer, "the manager") + ", audience " + cmp.Or(set.Audience, DefaultAudience)
+	}
+	if err := s.Audit.AllowWith(ctx, who, audit.OIDCSet, scope.Scope{Account: who.Account}, "oidc", detail); err != nil {
+		return View{}, err
 	}
 	if err := problems.Err(); err != nil {
 		return View{}, err

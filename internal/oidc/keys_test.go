@@ -16,7 +16,7 @@ import (
 	"github.com/belay-dev/belay/internal/store"
 )
 
-// Over a year in steps of six hours, whatever is minted verifies until it expires, and no key signs that was not in the key
+// Over a year in steps of half a day, whatever is minted verifies until it expires, and no key signs that was not in the key
 // set for a day at least.
 func TestAYearOfRotations(t *testing.T) {
 	t.Parallel()
@@ -31,7 +31,7 @@ func TestAYearOfRotations(t *testing.T) {
 	}
 	var before oidc.Token
 	most := 0
-	for range 365 * 4 {
+	for range 365 * 2 {
 		w.tend(t)
 		published := w.published(t)
 		most = max(most, len(published))
@@ -41,7 +41,7 @@ func TestAYearOfRotations(t *testing.T) {
 			}
 		}
 		if before.KeyID != "" && !slices.Contains(published, before.KeyID) {
-			t.Fatalf("the key of a token that is six hours old is no longer published")
+			t.Fatalf("the key of a token that is half a day old is no longer published")
 		}
 		before = w.mint(t)
 		if !slices.Contains(published, before.KeyID) {
@@ -51,7 +51,7 @@ func TestAYearOfRotations(t *testing.T) {
 			t.Fatalf("a key signs that was published %s before", since)
 		}
 		signed[before.KeyID] = true
-		w.Clock.Move(6 * time.Hour)
+		w.Clock.Move(12 * time.Hour)
 	}
 	if len(signed) < 12 || len(signed) > 14 {
 		t.Errorf("%d keys signed in a year of months", len(signed))

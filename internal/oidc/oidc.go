@@ -29,6 +29,7 @@ import (
 	"context"
 	"errors"
 	"log/slog"
+	"strings"
 	"sync"
 	"time"
 
@@ -205,26 +206,26 @@ func (s *Service) provide(ctx context.Context, account string, keys []Key) error
 	if earliest := now.Add(p.Ahead); from.Before(earliest) {
 		from = earliest
 	}
-	_, err := s.make(ctx, account, newest.Generation+1, newest.Algorithm, from, Change{At: now})
+	err := s.add(ctx, account, newest.Generation+1, newest.Algorithm, from, Change{At: now})
 	if fault.KindOf(err) == fault.Conflict {
 		return nil // another manager was quicker
 	}
 	return err
 }
 
-// make makes a key and does the rest of a change with it.
-func (s *Service) make(ctx context.Context, account string, generation int64, a Algorithm, from time.Time, c Change) (Key, error) {
+// add makes a key and does the rest of a change with it.
+func (s *Service) add(ctx context.Context, account string, generation int64, a Algorithm, from time.Time, c Change) error {
 	k, err := newKey(s.Keyring, account, generation, a)
 	if err != nil {
-		return Key{}, err
+		return err
 	}
 	k.CreatedAt, k.SignsFrom = s.Now().UTC(), from
 	c.Insert = &k
 	if err := s.Store.ChangeOIDCKeys(ctx, account, c); err != nil {
-		return Key{}, err
+		return err
 	}
 	s.Log.InfoContext(ctx, "signing key published", slog.String("account", account), slog.String("key", k.ID), slog.String("algorithm", string(a)), slog.Time("signs_from", from))
-	return k, nil
+	return nil
 }
 
 // keys are those of an account, with its first one, which is made here when it is not there yet.
@@ -242,7 +243,7 @@ func (s *Service) keys(ctx context.Context, account string) ([]Key, error) {
 		return keys, err
 	}
 	now := s.Now().UTC()
-	if _, err := s.make(ctx, account, 1, RS256, now, Change{At: now}); err != nil && fault.KindOf(err) != fault.Conflict {
+	if err := s.add(ctx, account, 1, RS256, now, Change{At: now}); err != nil && fault.KindOf(err) != fault.Conflict {
 		return nil, err
 	}
 	return s.Store.OIDCKeys(ctx, account)
@@ -264,11 +265,14 @@ type Rotation struct {
 // Rotate lets the next key sign from now on and makes its successor.
 func (s *Service) Rotate(ctx context.Context, who audit.Caller, r Rotation) (View, error) {
 	account := who.Account
-	detail := string(r.Algorithm)
+	var words []string
 	if r.Revoke {
-		detail = "revoke " + detail
+		words = append(words, "revoke")
 	}
-	if err := s.Audit.AllowWith(ctx, who, audit.OIDCRotate, scope.Scope{Account: account}, "oidc", detail); err != nil {
+	if r.Algorithm.known() {
+		words = append(words, string(r.Algorithm))
+	}
+	if err := s.Audit.AllowWith(ctx, who, audit.OIDCRotate, scope.Scope{Account: account}, "oidc", strings.Join(words, ", ")); err != nil {
 		return View{}, err
 	}
 	if r.Algorithm != "" && !r.Algorithm.known() {
@@ -301,8 +305,7 @@ func (s *Service) rotate(ctx context.Context, account string, keys []Key, r Rota
 		for _, k := range keys {
 			c.Drop = append(c.Drop, k.Generation)
 		}
-		_, err := s.make(ctx, account, newest.Generation+1, algorithm, now, c)
-		return err
+		return s.add(ctx, account, newest.Generation+1, algorithm, now, c)
 	}
 	if len(keys) >= mostPublished {
 		return fault.New(fault.Invalid, "%d keys are published already; wait until the retiring ones are gone, or revoke them", len(keys))
@@ -316,6 +319,5 @@ func (s *Service) rotate(ctx context.Context, account string, keys []Key, r Rota
 		c.Replace = newest.Generation
 	}
 	// Nobody knows the new key yet, so the active one goes on for a while.
-	_, err := s.make(ctx, account, newest.Generation+1, algorithm, now.Add(s.Periods.orDefault().Ahead), c)
-	return err
+	return s.add(ctx, account, newest.Generation+1, algorithm, now.Add(s.Periods.orDefault().Ahead), c)
 }

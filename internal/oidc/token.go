@@ -236,10 +236,14 @@ func taggable(value string) bool {
 // MintFor gives a token of a connector to an administrator, who looks at it or tries it by hand.
 func (s *Service) MintFor(ctx context.Context, who audit.Caller, at scope.Scope, id string, purpose Context) (Token, error) {
 	purpose = cmp.Or(purpose, ConnectorValidation)
-	if err := s.Audit.AllowWith(ctx, who, audit.OIDCToken, at, "connector/"+id, string(purpose)); err != nil {
+	detail, known := string(purpose), slices.Contains(Contexts(), purpose)
+	if !known {
+		detail = ""
+	}
+	if err := s.Audit.AllowWith(ctx, who, audit.OIDCToken, at, "connector/"+id, detail); err != nil {
 		return Token{}, err
 	}
-	if !slices.Contains(Contexts(), purpose) {
+	if !known {
 		return Token{}, fault.Problems{{Path: "context", Message: fmt.Sprintf("%.40q is not known; use one of %s", string(purpose), contextWords())}}
 	}
 	c, err := s.connector(ctx, who, at, id)
