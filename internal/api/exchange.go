@@ -76,14 +76,18 @@ func (x *exchange) authenticate(ctx context.Context) error {
 
 // Text is an answer that is no JSON; every API writes it as it is.
 type Text struct {
-	Type string // content type
-	Text []byte
+	Type   string // content type
+	Text   []byte
+	MaxAge time.Duration // how long everybody may keep it; 0: nobody may
 }
 
 // answer writes what an endpoint returned.
 func (x *exchange) answer(value any) {
 	if t, ok := value.(Text); ok {
 		x.Header().Set("Content-Type", t.Type)
+		if t.MaxAge > 0 {
+			x.Header().Set("Cache-Control", "public, max-age="+strconv.FormatInt(int64(t.MaxAge/time.Second), 10))
+		}
 		x.send(http.StatusOK, t.Text)
 		return
 	}

@@ -53,19 +53,24 @@ const (
 	FlagSet   Action = "flag.set"
 	AuditRead Action = "audit.read"
 	TaskRead  Action = "task.read"
+
+	OIDCRead   Action = "oidc.read"
+	OIDCSet    Action = "oidc.set"
+	OIDCRotate Action = "oidc.rotate"
+	OIDCToken  Action = "oidc.token" // a token in the hands of a person
 )
 
 // needs is the weakest role that may do an action. A new action belongs to administrators until it is placed here.
 func needs(a Action) Role {
 	switch a {
-	case ConnectorRead, SecretRead, OrganizationRead, ProjectRead, DelegateRead, FlagRead, TaskRead:
+	case ConnectorRead, SecretRead, OrganizationRead, ProjectRead, DelegateRead, FlagRead, TaskRead, OIDCRead:
 		return Viewer
 	case ConnectorCreate, ConnectorUpdate, ConnectorDelete, ConnectorTest, ConnectorUse,
 		SecretCreate, SecretUpdate, SecretDelete, DelegatePing, DelegateTokenRead:
 		return Editor
 	case OrganizationCreate, OrganizationUpdate, OrganizationDelete, ProjectCreate, ProjectUpdate, ProjectDelete,
 		DelegateTokenCreate, DelegateTokenRevoke, DelegateTokenDelete, DelegateTokenReveal,
-		KeyRead, KeyCreate, KeyRevoke, FlagSet, AuditRead:
+		KeyRead, KeyCreate, KeyRevoke, FlagSet, AuditRead, OIDCSet, OIDCRotate, OIDCToken:
 		return Admin
 	}
 	return Admin

@@ -236,7 +236,7 @@ func sameAccess(a, b connector.Access) bool {
 		return ok
 	case connector.WebIdentityToken:
 		other, ok := b.Source.(connector.WebIdentityToken)
-		return ok && one.RoleARN == other.RoleARN
+		return ok && one.RoleARN == other.RoleARN && one.Says == other.Says
 	}
 	return false
 }

@@ -149,6 +149,19 @@ func TestAKeptSessionTakesTheNewerToken(t *testing.T) {
 	}
 }
 
+// A token that says something else gets a session of its own: what AWS let one do, it may not let the other.
+func TestASessionIsNotSharedWithATokenThatSaysSomethingElse(t *testing.T) {
+	t.Parallel()
+	aws := newStub(t, nil)
+	s := sessions(aws.env(nil))
+	for i, says := range []string{"a test", "a test", "a deployment", "a deployment"} {
+		passed(t, s, check(connector.WebIdentityToken{RoleARN: role, Token: secret.NewValue(fmt.Sprintf("token.%d.x", i)), Says: says}))
+	}
+	if n := len(aws.seen("AssumeRoleWithWebIdentity")); n != 2 {
+		t.Fatalf("%d exchanges, want one for each", n)
+	}
+}
+
 // The longest unused session gives way when there are too many.
 func TestTheNumberOfSessionsIsBounded(t *testing.T) {
 	t.Parallel()

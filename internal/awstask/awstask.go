@@ -54,7 +54,7 @@ func encodeAccess(a connector.Access) (protocol.AWSAccess, error) {
 	case connector.WebIdentityFile:
 		w.Source = protocol.SourceWebIdentityFile
 	case connector.WebIdentityToken:
-		w.Source, w.RoleARN, w.Token = protocol.SourceWebIdentityToken, s.RoleARN, s.Token.Reveal()
+		w.Source, w.RoleARN, w.Token, w.TokenSays = protocol.SourceWebIdentityToken, s.RoleARN, s.Token.Reveal(), s.Says
 	case nil:
 		return w, fmt.Errorf("connector %s has no source of credentials", a.Key)
 	}
@@ -74,7 +74,7 @@ func decodeAccess(w protocol.AWSAccess) (connector.Access, error) {
 	case protocol.SourceWebIdentityFile:
 		a.Source = connector.WebIdentityFile{}
 	case protocol.SourceWebIdentityToken:
-		a.Source = connector.WebIdentityToken{RoleARN: w.RoleARN, Token: secret.NewValue(w.Token)}
+		a.Source = connector.WebIdentityToken{RoleARN: w.RoleARN, Token: secret.NewValue(w.Token), Says: w.TokenSays}
 	default:
 		return connector.Access{}, fmt.Errorf("the manager names a source of credentials, %q, that this delegate does not know; update the delegate", w.Source)
 	}

@@ -173,6 +173,7 @@ type commands struct {
 	Project   projectCmd   `cmd:"" help:"Keep projects."`
 	APIKey    keyCmd       `cmd:"" name:"api-key" help:"Keep API keys."`
 	Flag      flagCmd      `cmd:"" help:"See and set feature flags."`
+	OIDC      oidcCmd      `cmd:"" name:"oidc" help:"See and keep the OIDC issuer: trust policies, tokens, signing keys."`
 	Audit     auditCmd     `cmd:"" help:"See who did what."`
 	Account   accountCmd   `cmd:"" help:"Keep the accounts of a manager, on its own machine."`
 	Whoami    whoamiCmd    `cmd:"" help:"Say whose API key is in use and what it may do."`

@@ -15,6 +15,7 @@ import (
 	"github.com/belay-dev/belay/internal/awsops"
 	"github.com/belay-dev/belay/internal/fault"
 	"github.com/belay-dev/belay/internal/manager"
+	"github.com/belay-dev/belay/internal/oidc"
 	"github.com/belay-dev/belay/internal/protocol"
 	"github.com/belay-dev/belay/internal/secret"
 )
@@ -34,6 +35,9 @@ type serveFlags struct {
 	KeepTasks    time.Duration `help:"How long finished tasks are remembered." default:"168h"`
 	KeepTests    time.Duration `help:"How long tests of connections are remembered; of each connector the newest 500 at most." default:"720h"`
 	KeepAudit    time.Duration `help:"How long audit entries are remembered." default:"9600h"`
+	RotateEvery  time.Duration `help:"How long a signing key of the OIDC issuer signs before the next one does; below 0 only belay oidc rotate changes them." name:"oidc-rotate-every" default:"2160h"`
+	Overlap      time.Duration `help:"How long a signing key stays published after that, 1h at least." name:"oidc-overlap" default:"24h"`
+	Ahead        time.Duration `help:"How long a signing key is published before it signs, at least." name:"oidc-ahead" default:"24h"`
 	TestEvery    time.Duration `help:"How often each connection is tested on its own; 0s means never." default:"30m"`
 }
 
@@ -64,7 +68,7 @@ func (f serveFlags) config(a *app, log *slog.Logger) (manager.Config, error) {
 	return manager.Config{
 		Data: data, Listen: f.Listen, PublicURL: f.PublicURL, Database: f.Database, TLSCert: f.TLSCert, TLSKey: f.TLSKey, ClientCA: f.ClientCA,
 		Insecure: f.InsecureHTTP, MasterKey: secret.NewValue(os.Getenv("BELAY_MASTER_KEY")), KeyLost: f.KeyLost, Keep: manager.Keep{Tasks: f.KeepTasks, Tests: f.KeepTests, Audit: f.KeepAudit},
-		TestEvery: every, RateLimit: f.RateLimit,
+		TestEvery: every, RateLimit: f.RateLimit, OIDC: oidc.Periods{RotateEvery: f.RotateEvery, Overlap: f.Overlap, Ahead: f.Ahead},
 		Version: a.Version, Log: log, Env: os.Getenv,
 	}, nil
 }

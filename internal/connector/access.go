@@ -45,6 +45,8 @@ type WebIdentityFile struct{}
 type WebIdentityToken struct {
 	RoleARN string
 	Token   secret.Value
+	// Says is the same for tokens that say the same but for their times: only those may share a session.
+	Says string
 }
 
 func (StaticKeys) isSource()       {}

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/belay-dev/belay/internal/arn"
+	"github.com/belay-dev/belay/internal/scope"
 )
 
 // Diagnose turns what was seen into cause, evidence and remedy, or gives nil when every step succeeded. It is the one
@@ -73,7 +74,7 @@ func explain(code string, f Failure, c Connector, r Result) Diagnosis {
 			Remedy: []string{"Look at the path in AWS_WEB_IDENTITY_TOKEN_FILE inside the pod, and whether the delegate's user may read it (fsGroup 1001).", "Restart the pod: EKS writes the file when the pod starts."},
 		}
 	case WebIdentityRefused:
-		return webIdentity(f)
+		return webIdentity(f, c)
 	case Throttled:
 		return Diagnosis{
 			Cause: fmt.Sprintf("AWS limits the rate of requests of this account in %s, and still did after %s.", region, tries(f)),
@@ -335,7 +336,10 @@ func irsa(f Failure, r Result) Diagnosis {
 	}
 }
 
-func webIdentity(f Failure) Diagnosis {
+func webIdentity(f Failure, c Connector) Diagnosis {
+	if _, ok := c.Credential.(OIDC); ok {
+		return issuedToken(f, c)
+	}
 	d := Diagnosis{Cause: "AWS refuses the web identity token."}
 	has := func(part string) bool { return strings.Contains(strings.ToLower(f.Message), strings.ToLower(part)) }
 	switch {
@@ -365,6 +369,47 @@ func webIdentity(f Failure) Diagnosis {
 		d.Remedy = []string{"Test again; if it stays, make the issuer reachable from the internet."}
 	default:
 		d.Remedy = []string{"Compare issuer, audience and subject of the token with the OpenID Connect provider and the role's trust policy."}
+	}
+	return d
+}
+
+// issuedToken is webIdentity for a token that Belay's own issuer signed: what belongs to it is known by name.
+func issuedToken(f Failure, c Connector) Diagnosis {
+	d := Diagnosis{Cause: "AWS refuses the token of Belay's issuer."}
+	has := func(part string) bool { return strings.Contains(strings.ToLower(f.Message), strings.ToLower(part)) }
+	command := func(words string) string {
+		switch c.Scope.Level() {
+		case scope.Project:
+			words += " --org " + c.Scope.Org + " --project " + c.Scope.Project
+		case scope.Organization:
+			words += " --org " + c.Scope.Org
+		case scope.Account:
+		}
+		return "`belay oidc " + words + "`"
+	}
+	trust := command("trust-policy " + c.ID)
+	const check = "`belay oidc check` fetches what AWS fetches, and says what stands in its way."
+	switch {
+	case has("No OpenIDConnect provider found"):
+		d.Cause = "The role's account has no OpenID Connect provider for Belay's issuer."
+		d.Remedy = []string{"Create it in the account of the role, with exactly the issuer that " + trust + " names: aws iam create-open-id-connect-provider --url ISSUER --client-id-list AUDIENCE"}
+	case has("audience"):
+		d.Cause = "The OpenID Connect provider in the role's account does not list the audience of Belay's tokens."
+		d.Remedy = []string{"Add it, as " + trust + " names it: aws iam add-client-id-to-open-id-connect-provider --open-id-connect-provider-arn ARN --client-id AUDIENCE", "Or set the audience that the provider lists: `belay oidc set --audience AUDIENCE`"}
+	case has("verification key"), f.Code == "IDPCommunicationError":
+		d.Cause = "AWS could not fetch the signing keys of Belay's issuer."
+		d.Remedy = []string{check, "Make the issuer reachable from the internet over HTTPS, or host its documents elsewhere: `belay oidc export FOLDER`"}
+	case has("thumbprint"):
+		d.Cause = "The certificate of Belay's issuer does not match the thumbprint of the OpenID Connect provider."
+		d.Remedy = []string{check + " It prints the thumbprint.", "aws iam update-open-id-connect-provider-thumbprint --open-id-connect-provider-arn ARN --thumbprint-list THUMBPRINT"}
+	case strings.HasPrefix(f.Code, "Expired"):
+		d.Cause = "The token was too old for AWS, though it was minted for this task."
+		d.Remedy = []string{"Set the manager's clock by NTP: a token lives ten minutes at least, so the clock is further off than that."}
+	case strings.HasPrefix(f.Code, "AccessDenied"):
+		d.Cause = "The role does not let this token in: the role is absent, its trust policy names another provider, its conditions on aud and sub do not hold, or it does not allow sts:TagSession for a token with session tags. AWS does not tell which."
+		d.Remedy = []string{"Compare the role's trust policy with what " + trust + " prints, letter by letter.", "Check that the role exists, and that the flag PL_OIDC_ENHANCED_SUBJECT_FIELD was not turned since: it changes sub."}
+	default:
+		d.Remedy = []string{"Compare the provider and the role's trust policy with what " + trust + " prints.", check}
 	}
 	return d
 }
@@ -427,11 +472,13 @@ func notRun(n NotRun, r Result) *Diagnosis {
 	case TookTooLong:
 		d.Code, d.Remedy = TaskTimedOut, []string{"Look at the delegate's log. A firewall that swallows packets is the usual reason."}
 	case NotPrepared:
+		if _, ok := c.Credential.(OIDC); ok {
+			d.Code, d.Remedy = NoToken, []string{"`belay oidc show` says whether the issuer works, with its keys; the manager's log has the cause."}
+			break
+		}
 		d.Code, d.Remedy = SecretUnavailable, []string{"Create the secret, or correct the reference in the connector: `belay secret list` shows what is there."}
 	case FlagOff:
 		d.Code, d.Remedy = FeatureOff, []string{"`belay flag set NAME on`, with the name of the flag above."}
-	case NotYet:
-		d.Code, d.Remedy = OIDCNotYet, []string{"Use another credential type for now; on a delegate in EKS, Irsa is the nearest."}
 	case Reported:
 		d.Code, d.Remedy = DelegateReported, []string{"Look at the delegate's log at that time."}
 	default:

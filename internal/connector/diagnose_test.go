@@ -34,6 +34,10 @@ func TestDiagnose(t *testing.T) {
 		c.CrossAccount = &connector.CrossAccount{RoleARN: "arn:aws:iam::222222222222:role/deploy", ExternalID: "ext-42"}
 	})
 	own := with(func(c *connector.Connector) { c.Credential = connector.InheritFromDelegate{} })
+	issued := with(func(c *connector.Connector) {
+		c.Scope, c.ID = scope.Scope{Account: "acct", Org: "o", Project: "p"}, "aws"
+		c.Credential = connector.OIDC{RoleARN: "arn:aws:iam::111122223333:role/belay"}
+	})
 
 	for name, tt := range map[string]struct {
 		connector connector.Connector
@@ -74,6 +78,14 @@ func TestDiagnose(t *testing.T) {
 		"a wrong audience":                                      {own, connector.Failure{Step: connector.StepWebIdentity, Code: "InvalidIdentityToken", Message: "Incorrect token audience"}, connector.WebIdentityRefused, "audience", "add-client-id"},
 		"the role's conditions do not hold":                     {own, connector.Failure{Step: connector.StepWebIdentity, Code: "AccessDenied", Status: 403, Message: "Not authorized to perform sts:AssumeRoleWithWebIdentity"}, connector.WebIdentityRefused, "AWS does not tell which", "system:serviceaccount"},
 		"an expired web identity token":                         {own, connector.Failure{Step: connector.StepWebIdentity, Code: "ExpiredTokenException", Status: 400}, connector.WebIdentityRefused, "expired", "Restart the pod"},
+		"no provider for Belay's issuer":                        {issued, connector.Failure{Step: connector.StepWebIdentity, Code: "InvalidIdentityToken", Status: 400, Message: "No OpenIDConnect provider found in your account for https://oidc.example"}, connector.WebIdentityRefused, "no OpenID Connect provider for Belay's issuer", "`belay oidc trust-policy aws --org o --project p`"},
+		"an audience that Belay's provider does not list":       {issued, connector.Failure{Step: connector.StepWebIdentity, Code: "InvalidIdentityToken", Message: "Incorrect token audience"}, connector.WebIdentityRefused, "audience of Belay's tokens", "belay oidc set --audience"},
+		"a manager that AWS cannot reach":                       {issued, connector.Failure{Step: connector.StepWebIdentity, Code: "InvalidIdentityToken", Message: "Couldn't retrieve verification key from your identity provider"}, connector.WebIdentityRefused, "could not fetch the signing keys", "belay oidc export"},
+		"an issuer that does not answer AWS":                    {issued, connector.Failure{Step: connector.StepWebIdentity, Code: "IDPCommunicationError", Status: 400}, connector.WebIdentityRefused, "could not fetch the signing keys", "belay oidc check"},
+		"a thumbprint that is no longer Belay's":                {issued, connector.Failure{Step: connector.StepWebIdentity, Code: "InvalidIdentityToken", Message: "OpenIDConnect provider's HTTPS certificate doesn't match configured thumbprint"}, connector.WebIdentityRefused, "thumbprint", "update-open-id-connect-provider-thumbprint"},
+		"a token of Belay's that came too late":                 {issued, connector.Failure{Step: connector.StepWebIdentity, Code: "ExpiredTokenException", Status: 400}, connector.WebIdentityRefused, "minted for this task", "NTP"},
+		"a role that does not let Belay's token in":             {issued, connector.Failure{Step: connector.StepWebIdentity, Code: "AccessDenied", Status: 403, Message: "Not authorized to perform sts:AssumeRoleWithWebIdentity"}, connector.WebIdentityRefused, "sts:TagSession", "letter by letter"},
+		"a refusal of Belay's token without words":              {issued, connector.Failure{Step: connector.StepWebIdentity, Code: "InvalidIdentityToken", Status: 400}, connector.WebIdentityRefused, "AWS refuses the token", "trust-policy"},
 		"throttled by STS":                                      {keys(), connector.Failure{Step: connector.StepIdentity, Code: "Throttling", Status: 400, Attempts: 4}, connector.Throttled, "after 4 tries", "retryCount"},
 		"throttled by EC2 with 503":                             {keys(), connector.Failure{Step: connector.StepRegions, Code: "RequestLimitExceeded", Status: 503}, connector.Throttled, "limits the rate", ""},
 		"a fault of AWS's own":                                  {keys(), connector.Failure{Step: connector.StepIdentity, Code: "InternalFailure", Status: 500, Attempts: 4}, connector.AWSUnavailable, "fault of its own", ""},
@@ -135,7 +147,6 @@ func TestDiagnoseWhatNobodyCouldTry(t *testing.T) {
 		"too long":         {connector.NotRun{Cause: connector.TookTooLong, Message: "m"}, connector.TaskTimedOut},
 		"no secret":        {connector.NotRun{Cause: connector.NotPrepared, Message: "m"}, connector.SecretUnavailable},
 		"flag off":         {connector.NotRun{Cause: connector.FlagOff, Message: "m"}, connector.FeatureOff},
-		"OIDC":             {connector.NotRun{Cause: connector.NotYet, Message: "m"}, connector.OIDCNotYet},
 		"delegate's fault": {connector.NotRun{Cause: connector.Reported, Message: "m"}, connector.DelegateReported},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -148,6 +159,18 @@ func TestDiagnoseWhatNobodyCouldTry(t *testing.T) {
 				t.Fatalf("the reasons are lost: %+v", d.Evidence)
 			}
 		})
+	}
+}
+
+// What cannot be prepared for an OIDC connector is its token, not a secret.
+func TestDiagnoseOfATokenThatCouldNotBeMinted(t *testing.T) {
+	t.Parallel()
+	c := with(func(c *connector.Connector) {
+		c.Credential = connector.OIDC{RoleARN: "arn:aws:iam::111122223333:role/belay"}
+	})
+	d := connector.Diagnose(connector.Result{Request: connector.Request{Connector: c}, NotRun: &connector.NotRun{Cause: connector.NotPrepared, Message: "m"}})
+	if d.Code != connector.NoToken || d.Cause != "m" || !strings.Contains(strings.Join(d.Remedy, " "), "belay oidc show") {
+		t.Fatalf("got %+v", d)
 	}
 }
 

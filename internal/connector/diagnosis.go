@@ -44,7 +44,7 @@ const (
 	AWSUnavailable = "BLY-2207"
 
 	FeatureOff = "BLY-2301"
-	OIDCNotYet = "BLY-2302"
+	NoToken    = "BLY-2302"
 
 	Unclassified = "BLY-2999"
 
@@ -62,7 +62,7 @@ func Codes() []string {
 		RegionUnavailable, NoCredentials, IRSAVariablesAbsent, WebIdentityRefused, Throttled, ClockSkew, MetadataHopLimit,
 		ConfigurationRefused, SecretUnavailable, AccountNotReady, TokenFileUnreadable, RequestAltered,
 		HostNotFound, HostUnreached, TLSNotTrusted, ProxyRefused, NoAnswerInTime, NotAWS, AWSUnavailable,
-		FeatureOff, OIDCNotYet, Unclassified,
+		FeatureOff, NoToken, Unclassified,
 		NoEligibleDelegate, NoDelegateTookIt, DelegateWasLost, TaskTimedOut, DelegateReported,
 	}
 }

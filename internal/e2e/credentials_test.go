@@ -189,21 +189,6 @@ func TestCrossAccount(t *testing.T) {
 	}
 }
 
-func TestOIDCSaysNotYet(t *testing.T) {
-	t.Parallel()
-	m := startManager(t)
-	m.connector("oidc", map[string]any{"type": "OidcAuthentication", "spec": map[string]any{"iamRoleArn": "arn:aws:iam::123456789012:role/x"}}, nil)
-	got := m.test("oidc", nil)
-	if got.Status != "FAILURE" || got.Diagnosis.Code != "BLY-2302" || !strings.Contains(got.Diagnosis.Cause, "cannot be tested yet") {
-		t.Fatalf("got %s", got)
-	}
-	m.must(http.MethodPut, "/belay/v1/flags/CDS_AWS_OIDC_AUTHENTICATION", map[string]any{"on": false}, nil)
-	got = m.test("oidc", nil)
-	if got.Diagnosis.Code != "BLY-2301" || !strings.Contains(got.Diagnosis.Cause, "CDS_AWS_OIDC_AUTHENTICATION") {
-		t.Fatalf("got %s", got)
-	}
-}
-
 // With enforcement on, moto tells the truth about keys, secrets and permissions.
 func TestRefusalsAgainstMotoWithEnforcement(t *testing.T) {
 	t.Parallel()

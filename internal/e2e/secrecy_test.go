@@ -23,6 +23,24 @@ func readAll(t *testing.T, r *http.Response) string {
 	return string(text)
 }
 
+// readFolder is all that the files of a folder hold.
+func readFolder(t *testing.T, folder string) string {
+	t.Helper()
+	var all strings.Builder
+	err := filepath.WalkDir(folder, func(path string, e fs.DirEntry, err error) error {
+		if err != nil || e.IsDir() {
+			return err
+		}
+		text, err := os.ReadFile(path)
+		all.Write(text)
+		return err
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return all.String()
+}
+
 // Values that nobody may see are planted, used and looked for everywhere: database, write-ahead log, logs of manager and
 // delegate, metrics, and the answer of every call that could know them.
 func TestSecretsStayHidden(t *testing.T) {

@@ -24,6 +24,7 @@ import (
 	"github.com/belay-dev/belay/internal/connector"
 	"github.com/belay-dev/belay/internal/delegate"
 	"github.com/belay-dev/belay/internal/identity"
+	"github.com/belay-dev/belay/internal/oidc"
 	"github.com/belay-dev/belay/internal/org"
 	"github.com/belay-dev/belay/internal/protocol"
 	"github.com/belay-dev/belay/internal/secret"
@@ -46,6 +47,7 @@ type Config struct {
 	TestEvery time.Duration // see connector.Service
 	RateLimit float64       // calls a second of each API key, see identity.Limiter
 	Keep      Keep          // how long what is done is remembered
+	OIDC      oidc.Periods  // how the issuers' signing keys follow one another
 	Version   string        // of the product
 	Log       *slog.Logger
 	// Env looks up the variables that the manager's own AWS calls follow.
@@ -85,6 +87,7 @@ type Manager struct {
 	Registry    *delegate.Registry
 	Queue       *task.Queue
 	Connectors  *connector.Service
+	Issuer      *oidc.Service
 	config      Config
 	platform    *platform
 	prometheus  *prometheus.Registry
@@ -128,6 +131,9 @@ func New(ctx context.Context, c Config) (_ *Manager, err error) {
 		return nil, err
 	}
 	if err := checkAddresses(ctx, c); err != nil {
+		return nil, err
+	}
+	if err := c.OIDC.Check(); err != nil {
 		return nil, err
 	}
 	keyring, err := openKeyring(c)
@@ -180,7 +186,11 @@ func (m *Manager) build(keyring *secret.Keyring) {
 		Handlers: map[string]task.Handler{protocol.TypeAWSValidate: tests},
 	}
 	m.Connectors = &connector.Service{Store: m.Store, Scopes: m.Orgs, Runner: tests, Audit: m.Trail, Log: c.Log, Now: now, TestEvery: c.TestEvery, Keep: c.Keep.Tests}
-	tests.Queue, tests.Connectors = m.Queue, m.Connectors
+	m.Issuer = &oidc.Service{
+		Store: m.Store, Flags: m.Orgs, Connectors: m.Connectors, Keyring: keyring, Audit: m.Trail, Metrics: oidc.NewMetrics(m.prometheus),
+		Log: c.Log, Now: now, URL: m.url, Periods: c.OIDC,
+	}
+	tests.Queue, tests.Connectors, tests.Issuer = m.Queue, m.Connectors, m.Issuer
 
 	m.platform = &platform{
 		Queue: m.Queue, Accounts: m.Orgs, Bell: m.Bell, Log: c.Log,
@@ -197,6 +207,7 @@ func (m *Manager) Run(ctx context.Context) error {
 		"tasks":                 m.Queue.Run,
 		"periodic tests":        m.Connectors.Run,
 		"platform tasks":        m.platform.Run,
+		"signing keys":          m.Issuer.Run,
 		"housekeeping":          m.housekeeping,
 		"http":                  m.serve,
 	} {

@@ -12,6 +12,7 @@ import (
 	"github.com/belay-dev/belay/internal/connector"
 	"github.com/belay-dev/belay/internal/delegate"
 	"github.com/belay-dev/belay/internal/fault"
+	"github.com/belay-dev/belay/internal/oidc"
 	"github.com/belay-dev/belay/internal/protocol"
 	"github.com/belay-dev/belay/internal/scope"
 	"github.com/belay-dev/belay/internal/secret"
@@ -30,6 +31,9 @@ type validation struct {
 	}
 	Secrets interface {
 		Resolve(ctx context.Context, from scope.Scope, ref scope.Ref) (secret.Value, error)
+	}
+	Issuer interface {
+		Mint(ctx context.Context, u oidc.Use) (oidc.Token, error)
 	}
 	Fleet interface {
 		Delegate(account string, id delegate.ID) (delegate.Delegate, error)
@@ -101,7 +105,7 @@ func (v *validation) Prepare(ctx context.Context, t task.Task, _ delegate.ID) ([
 	if err != nil {
 		return nil, err
 	}
-	access, err := v.access(ctx, stored.Connector)
+	access, err := v.access(ctx, stored.Connector, purpose{validationContext(connector.Trigger(p.Trigger)), p.By, t.Deadline})
 	if err != nil {
 		return nil, err
 	}
@@ -110,11 +114,25 @@ func (v *validation) Prepare(ctx context.Context, t task.Task, _ delegate.ID) ([
 	})
 }
 
+// purpose is what a connector is resolved for: it stands in the tokens that are minted for it.
+type purpose struct {
+	context oidc.Context
+	by      string
+	until   time.Time
+}
+
+func validationContext(t connector.Trigger) oidc.Context {
+	if t == connector.Periodic {
+		return oidc.PerpetualTask
+	}
+	return oidc.ConnectorValidation
+}
+
 // answerTime is kept back from a test's time-out, so that a delegate that ran into it can still say where.
 const answerTime = 5 * time.Second
 
-// access resolves a connector's references.
-func (v *validation) access(ctx context.Context, c connector.Connector) (connector.Access, error) {
+// access resolves a connector's references, and mints its token, for one task.
+func (v *validation) access(ctx context.Context, c connector.Connector, p purpose) (connector.Access, error) {
 	a := connector.Access{
 		Key: c.Key(), Revision: c.Revision, Name: c.ID, CrossAccount: c.CrossAccount, Region: c.TestRegion(), Backoff: c.Retry(),
 	}
@@ -155,7 +173,12 @@ func (v *validation) access(ctx context.Context, c connector.Connector) (connect
 	case connector.IRSA:
 		a.Source = connector.WebIdentityFile{}
 	case connector.OIDC:
-		return connector.Access{}, fault.New(fault.Invalid, "this version of Belay does not issue OIDC tokens yet")
+		use, _ := oidc.UseOf(c, p.context, p.by, p.until)
+		token, err := v.Issuer.Mint(ctx, use)
+		if err != nil {
+			return connector.Access{}, err
+		}
+		a.Source = connector.WebIdentityToken{RoleARN: credential.RoleARN, Token: token.Text, Says: token.Says}
 	}
 	return a, nil
 }

@@ -22,6 +22,7 @@ type AWSAccess struct {
 	SessionToken string           `json:"sessionToken,omitempty"`
 	RoleARN      string           `json:"roleArn,omitempty"`
 	Token        string           `json:"token,omitempty"`
+	TokenSays    string           `json:"tokenSays,omitempty"` // the same for tokens that say the same but for their times
 	CrossAccount *AWSCrossAccount `json:"crossAccount,omitempty"`
 	Backoff      *Backoff         `json:"backoff,omitempty"` // absent: the default
 }

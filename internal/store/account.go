@@ -29,6 +29,14 @@ func (s *Store) Accounts(ctx context.Context) (_ []org.Account, err error) {
 	}, `SELECT id, name, created_at FROM accounts ORDER BY created_at, id`)
 }
 
+// AccountExists fails with NotFound when there is no such account.
+func (s *Store) AccountExists(ctx context.Context, id string) (err error) {
+	defer fault.Wrap(&err, "look for an account")
+	var one int
+	err = s.reads.row(ctx, `SELECT 1 FROM accounts WHERE id = $1`, id).Scan(&one)
+	return found(err, "there is no account %.40q", id)
+}
+
 // Flags are the feature flags that were set in an account.
 func (s *Store) Flags(ctx context.Context, account string) (_ map[string]bool, err error) {
 	defer fault.Wrap(&err, "read flags")

@@ -28,7 +28,7 @@ const (
 	manual  = "manual"
 	inherit = "inherit"
 	irsa    = "irsa"
-	oidc    = "oidc"
+	issued  = "oidc"
 )
 
 type credentialSpec struct {
@@ -79,7 +79,7 @@ func specOf(c connector.Connector) (connectorSpec, error) {
 	case connector.IRSA:
 		spec.Credential.Type = irsa
 	case connector.OIDC:
-		spec.Credential = credentialSpec{Type: oidc, RoleARN: credential.RoleARN, SessionTagKeys: credential.SessionTagKeys}
+		spec.Credential = credentialSpec{Type: issued, RoleARN: credential.RoleARN, SessionTagKeys: credential.SessionTagKeys}
 	case nil:
 		return connectorSpec{}, fault.New(fault.Invalid, "a connector without credential cannot be kept")
 	}
@@ -111,7 +111,7 @@ func (spec connectorSpec) into(c *connector.Connector) error {
 		c.Credential = connector.InheritFromDelegate{}
 	case irsa:
 		c.Credential = connector.IRSA{}
-	case oidc:
+	case issued:
 		c.Credential = connector.OIDC{RoleARN: k.RoleARN, SessionTagKeys: k.SessionTagKeys}
 	default:
 		return fmt.Errorf("connector %s has a credential of the unknown type %q", c.Key(), k.Type)

@@ -75,6 +75,10 @@ func TestNothingThatIsCalledOftenLooksThroughAWholeTable(t *testing.T) {
 	_, err = s.TokensToRevoke(ctx, now)
 	must(err)
 	_, _ = s.Key(ctx, account, "k1")
+	_, _ = s.OIDCSettings(ctx, account)
+	_, err = s.OIDCKeys(ctx, account)
+	must(err)
+	_ = s.AccountExists(ctx, account)
 	must(s.DeleteConnector(ctx, in, "aws"))
 
 	texts := s.Texts()

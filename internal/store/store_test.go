@@ -9,6 +9,7 @@ import (
 	"github.com/belay-dev/belay/internal/connector"
 	"github.com/belay-dev/belay/internal/delegate"
 	"github.com/belay-dev/belay/internal/identity"
+	"github.com/belay-dev/belay/internal/oidc"
 	"github.com/belay-dev/belay/internal/org"
 	"github.com/belay-dev/belay/internal/secret"
 	"github.com/belay-dev/belay/internal/store"
@@ -27,8 +28,11 @@ var (
 	_ = task.Queue{Store: (*store.Store)(nil)}
 )
 
-// registry is apart, because a Registry must not be copied.
-var _ = &delegate.Registry{Store: (*store.Store)(nil)}
+// These two are apart, because they must not be copied.
+var (
+	_ = &delegate.Registry{Store: (*store.Store)(nil)}
+	_ = &oidc.Service{Store: (*store.Store)(nil)}
+)
 
 func TestSQLiteKeepsTheContract(t *testing.T) {
 	t.Parallel()

@@ -23,6 +23,9 @@ var made = []struct { //nolint:gochecknoglobals // a table
 	{regexp.MustCompile(`api-key/[a-z2-7]{26}`), `api-key/KEY_ID`},
 	{regexp.MustCompile(`"[0-9a-f]{32}"`), `"HEX"`},
 	{regexp.MustCompile(`"[A-Za-z0-9+/]{43}="`), `"BASE64_OF_HEX"`},
+	{regexp.MustCompile(`"[\w-]{43}"`), `"KEY_ID"`},
+	{regexp.MustCompile(`"eyJ[\w-]+\.[\w-]+\.[\w-]+"`), `"TOKEN"`},
+	{regexp.MustCompile(`"[\w-]{342}"`), `"MODULUS"`},
 }
 
 // Golden compares an answer with testdata/<name>.json, after replacing what is new in each run.

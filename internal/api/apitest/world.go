@@ -20,6 +20,7 @@ import (
 	"github.com/belay-dev/belay/internal/connector"
 	"github.com/belay-dev/belay/internal/delegate"
 	"github.com/belay-dev/belay/internal/identity"
+	"github.com/belay-dev/belay/internal/oidc"
 	"github.com/belay-dev/belay/internal/org"
 	"github.com/belay-dev/belay/internal/scope"
 	"github.com/belay-dev/belay/internal/secret"
@@ -37,6 +38,7 @@ type World struct {
 	Tokens     *delegate.Tokens
 	Registry   *delegate.Registry
 	Connectors *connector.Service
+	Issuer     *oidc.Service // at https://belay.example.com
 	Runner     *Runner
 	Edge       *api.Edge
 	Clock      *Clock
@@ -142,6 +144,10 @@ func New(tb testing.TB) *World {
 	w.Runner = &Runner{}
 	w.Connectors = &connector.Service{Store: w.Store, Scopes: w.Orgs, Runner: w.Runner, Audit: w.Trail, Log: log, Now: now}
 	w.Runner.service = w.Connectors
+	w.Issuer = &oidc.Service{
+		Store: w.Store, Flags: w.Orgs, Connectors: w.Connectors, Keyring: keyring, Audit: w.Trail, Log: log, Now: now,
+		URL: func() string { return "https://belay.example.com" },
+	}
 	w.Edge = &api.Edge{Keys: w.Identity, Log: log, Now: now}
 	w.populate(tb)
 	return w

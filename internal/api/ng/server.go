@@ -19,6 +19,7 @@ import (
 	"github.com/belay-dev/belay/internal/connector"
 	"github.com/belay-dev/belay/internal/delegate"
 	"github.com/belay-dev/belay/internal/fault"
+	"github.com/belay-dev/belay/internal/oidc"
 	"github.com/belay-dev/belay/internal/org"
 	"github.com/belay-dev/belay/internal/scope"
 	"github.com/belay-dev/belay/internal/secret"
@@ -67,6 +68,11 @@ type delegates interface {
 	List(ctx context.Context, who audit.Caller, at scope.Scope) ([]delegate.Delegate, error)
 }
 
+type issuer interface {
+	Discovery(ctx context.Context, account string) ([]byte, error)
+	KeySet(ctx context.Context, account string) ([]byte, error)
+}
+
 // Server is the API's dependencies. Fill the fields, then call Handler.
 type Server struct {
 	Edge          *api.Edge
@@ -75,6 +81,7 @@ type Server struct {
 	Organizations organizations
 	Tokens        tokens
 	Delegates     delegates
+	Issuer        issuer
 	Now           func() time.Time
 }
 
@@ -128,6 +135,12 @@ func (s *Server) Handler() http.Handler {
 	for _, method := range []string{http.MethodGet, http.MethodPost, http.MethodPut, http.MethodDelete} {
 		r.HandleOpen(method+" /{prefix}/ng/api/{rest...}", api.Bare(wrongEndpoint))
 	}
+
+	// AWS asks without a key. The path without the hyphen is the one that the discovery document names.
+	const issuer = "GET /ng/api/oidc/account/{account}"
+	r.HandleOpen(issuer+oidc.DiscoveryPath, api.Bare(s.discovery))
+	r.HandleOpen(issuer+oidc.KeySetPath, api.Bare(s.keySet))
+	r.HandleOpen(issuer+oidc.KeySetHyphenPath, api.Bare(s.keySet))
 	return r
 }
 

@@ -19,7 +19,8 @@ func serve(t *testing.T) (*apitest.World, *apitest.Client) {
 	w := apitest.New(t)
 	w.Update = *update
 	s := &ng.Server{
-		Edge: w.Edge, Connectors: w.Connectors, Secrets: w.Secrets, Organizations: w.Orgs, Tokens: w.Tokens, Delegates: w.Registry, Now: w.Clock.Now,
+		Edge: w.Edge, Connectors: w.Connectors, Secrets: w.Secrets, Organizations: w.Orgs, Tokens: w.Tokens, Delegates: w.Registry,
+		Issuer: w.Issuer, Now: w.Clock.Now,
 	}
 	return w, w.Serve(t, s.Handler())
 }

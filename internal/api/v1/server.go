@@ -75,6 +75,7 @@ type Server struct {
 	Delegates  delegates
 	Pinger     pinger
 	Tasks      tasks
+	Issuer     issuer
 	Pages      fs.FS  // the pages of error codes: BLY-2104.md
 	Version    string // of the product
 	Now        func() time.Time
@@ -90,6 +91,12 @@ func (s *Server) Handler() http.Handler {
 
 	r.Handle("POST /belay/v1/connectors/{id}/test", api.MaybeBody(s.test))
 	r.Handle("GET /belay/v1/connectors/{id}/tests", api.Bare(s.tests))
+
+	r.Handle("POST /belay/v1/connectors/{id}/oidc-token", api.MaybeBody(s.oidcToken))
+	r.Handle("GET /belay/v1/connectors/{id}/trust-policy", api.Bare(s.trustPolicy))
+	r.Handle("GET /belay/v1/oidc", api.Bare(s.issuer))
+	r.Handle("PUT /belay/v1/oidc", api.Body(s.setIssuer))
+	r.Handle("POST /belay/v1/oidc/rotate", api.MaybeBody(s.rotateKeys))
 
 	r.Handle("GET /belay/v1/api-keys", api.Bare(s.listKeys))
 	r.Handle("POST /belay/v1/api-keys", api.Body(s.createKey))

@@ -25,7 +25,7 @@ func Run(t *testing.T, open func(*testing.T) *store.Store) {
 	t.Helper()
 	whole := checks{}
 	for _, part := range []checks{
-		organizations(), scopes(), audits(), engines(),
+		organizations(), scopes(), audits(), issuers(), engines(),
 		settled(secrets()), settled(identities()), settled(delegates()), settled(connectors()), settled(connectorLists()), settled(tests()),
 		settled(tasks()), settled(races()),
 	} {

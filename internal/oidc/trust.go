@@ -1,0 +1,102 @@
+package oidc
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/belay-dev/belay/internal/arn"
+	"github.com/belay-dev/belay/internal/audit"
+	"github.com/belay-dev/belay/internal/connector"
+	"github.com/belay-dev/belay/internal/fault"
+	"github.com/belay-dev/belay/internal/scope"
+)
+
+// Trust is what AWS needs so that a connector gets the session of its role.
+type Trust struct {
+	Role     string // its ARN
+	Provider string // the ARN of the OpenID Connect provider in the role's account
+	Issuer   string
+	Audience string
+	Subject  string
+	Policy   []byte   // the role's trust policy, JSON
+	Notes    []string // what else is worth knowing
+}
+
+type policy struct {
+	Version   string      `json:"Version"`
+	Statement []statement `json:"Statement"`
+}
+
+type statement struct {
+	Effect    string                       `json:"Effect"`
+	Principal map[string]string            `json:"Principal"`
+	Action    any                          `json:"Action"` // text, or a list where there are two
+	Condition map[string]map[string]string `json:"Condition"`
+}
+
+// TrustPolicy is the trust policy of a connector's role: this issuer, this audience, this subject, nobody else.
+func (s *Service) TrustPolicy(ctx context.Context, who audit.Caller, at scope.Scope, id string) (Trust, error) {
+	c, err := s.connector(ctx, who, at, id)
+	if err != nil {
+		return Trust{}, err
+	}
+	issuer, err := s.issuer(ctx, at.Account)
+	if err != nil {
+		return Trust{}, err
+	}
+	return trustOf(c, issuer)
+}
+
+func trustOf(c connector.Connector, issuer Issuer) (Trust, error) {
+	use, _ := UseOf(c, ConnectorValidation, "", time.Time{})
+	credential, _ := c.Credential.(connector.OIDC)
+	if p := arn.CheckRole(credential.RoleARN); p != "" {
+		return Trust{}, fault.New(fault.Invalid, "the account of the provider follows from iamRoleArn, and there %s", p)
+	}
+	role, err := arn.Parse(credential.RoleARN)
+	if err != nil {
+		return Trust{}, err
+	}
+	_, host, found := strings.Cut(issuer.URL, "://")
+	if !found {
+		host = issuer.URL
+	}
+	t := Trust{
+		Role: credential.RoleARN, Issuer: issuer.URL, Audience: issuer.Audience, Subject: Subject(c.Scope, issuer.Enhanced),
+		Provider: arn.ARN{Partition: role.Partition, Service: "iam", Account: role.Account, Resource: "oidc-provider/" + host}.String(),
+	}
+	only := statement{
+		Effect: "Allow", Principal: map[string]string{"Federated": t.Provider}, Action: "sts:AssumeRoleWithWebIdentity",
+		Condition: map[string]map[string]string{"StringEquals": {host + ":aud": t.Audience, host + ":sub": t.Subject}},
+	}
+	_, refused := use.tags()
+	if len(use.TagKeys) > 0 {
+		only.Action = []string{"sts:AssumeRoleWithWebIdentity", "sts:TagSession"}
+	}
+	if t.Policy, err = document(policy{Version: "2012-10-17", Statement: []statement{only}}); err != nil {
+		return Trust{}, err
+	}
+	t.Notes = notes(c, issuer, refused)
+	return t, nil
+}
+
+func notes(c connector.Connector, issuer Issuer, refused []string) []string {
+	var notes []string
+	if p := CheckIssuer(issuer.URL); p != "" {
+		notes = append(notes, fmt.Sprintf("AWS cannot use the issuer %s: it %s. Give the manager a --public-url that AWS can reach, or host the documents elsewhere with `belay oidc export`.", issuer.URL, p))
+	}
+	if !issuer.Enhanced {
+		notes = append(notes, fmt.Sprintf("The subject is the whole account: every OIDC connector of the account gets in. The flag %s narrows it to a scope.", flagEnhanced))
+	}
+	if len(refused) > 0 {
+		slices.Sort(refused)
+		notes = append(notes, fmt.Sprintf("AWS does not take the values of these session tags, so they are left out: %s. A value has at most 256 letters, digits, blanks and _ . : / = + - @.", strings.Join(refused, ", ")))
+	}
+	if credential, ok := c.Credential.(connector.OIDC); ok && len(credential.SessionTagKeys) > 0 && c.CrossAccount != nil {
+		notes = append(notes, "Session tags go on to the role of crossAccountRoleArn: its trust policy must allow sts:TagSession too.")
+	}
+	return notes
+}
