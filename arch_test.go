@@ -46,6 +46,7 @@ var ring = map[string]int{
 	"internal/delegate":  1,
 	"internal/task":      1,
 	"internal/awstask":   1,
+	"internal/preflight": 1,
 	"internal/oidc":      1,
 
 	// 2, technology: packages that do not know one another
@@ -83,7 +84,10 @@ var shared = []string{"internal/secret", "internal/audit"}
 var arrows = map[string][]string{
 	"internal/task":    {"internal/delegate"},
 	"internal/awstask": {"internal/connector"},
-	"internal/oidc":    {"internal/connector"},
+
+	// a preflight is a question about a connector's identity
+	"internal/preflight": {"internal/connector"},
+	"internal/oidc":      {"internal/connector"},
 
 	// the contract of every store is a test library
 	"internal/store/storetest": {"internal/store", "internal/belaytest"},

@@ -22,6 +22,8 @@ const (
 	ConnectorDelete Action = "connector.delete"
 	ConnectorTest   Action = "connector.test"
 	ConnectorUse    Action = "connector.use"
+	// ConnectorPreflight reads what the connector's identity may do in AWS.
+	ConnectorPreflight Action = "connector.preflight"
 
 	SecretRead   Action = "secret.read" // its name, never its value
 	SecretCreate Action = "secret.create"
@@ -65,7 +67,7 @@ func needs(a Action) Role {
 	switch a {
 	case ConnectorRead, SecretRead, OrganizationRead, ProjectRead, DelegateRead, FlagRead, TaskRead, OIDCRead:
 		return Viewer
-	case ConnectorCreate, ConnectorUpdate, ConnectorDelete, ConnectorTest, ConnectorUse,
+	case ConnectorCreate, ConnectorUpdate, ConnectorDelete, ConnectorTest, ConnectorUse, ConnectorPreflight,
 		SecretCreate, SecretUpdate, SecretDelete, DelegatePing, DelegateTokenRead:
 		return Editor
 	case OrganizationCreate, OrganizationUpdate, OrganizationDelete, ProjectCreate, ProjectUpdate, ProjectDelete,

@@ -18,13 +18,15 @@ import (
 )
 
 type connectorCmd struct {
-	List    connectorList    `cmd:"" help:"List connectors, failing ones first."`
-	Get     connectorGet     `cmd:"" help:"Show a connector."`
-	Apply   connectorApply   `cmd:"" help:"Make connectors as files describe them."`
-	Test    connectorTest    `cmd:"" help:"Test connections. Exit code 3 when one fails."`
-	History connectorHistory `cmd:"" help:"List the tests of a connector."`
-	Export  connectorExport  `cmd:"" help:"Write connectors as YAML that can be applied."`
-	Delete  connectorDelete  `cmd:"" help:"Delete connectors."`
+	List       connectorList       `cmd:"" help:"List connectors, failing ones first."`
+	Get        connectorGet        `cmd:"" help:"Show a connector."`
+	Apply      connectorApply      `cmd:"" help:"Make connectors as files describe them."`
+	Preflight  connectorPreflight  `cmd:"" help:"Ask whether the identity has what capabilities need. Exit code 3 unless it does."`
+	Preflights connectorPreflights `cmd:"" help:"List the preflights of a connector."`
+	Test       connectorTest       `cmd:"" help:"Test connections. Exit code 3 when one fails."`
+	History    connectorHistory    `cmd:"" help:"List the tests of a connector."`
+	Export     connectorExport     `cmd:"" help:"Write connectors as YAML that can be applied."`
+	Delete     connectorDelete     `cmd:"" help:"Delete connectors."`
 }
 
 // connectorBody is a connector as the API answers it. Raw keeps all of it.

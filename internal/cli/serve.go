@@ -175,6 +175,7 @@ func (*delegateRun) Run(ctx context.Context, a *app) error {
 		case <-finished:
 		}
 	}()
+	sessions := &awsops.Sessions{Env: c.AWSEnv(os.Getenv), Proxy: c.Proxy.For, Log: log}
 	d := &agent.Agent{
 		Config: c, Log: log, Abort: abort,
 		Listening: func(addr string) {
@@ -182,7 +183,8 @@ func (*delegateRun) Run(ctx context.Context, a *app) error {
 		},
 		Runners: map[string]agent.Runner{
 			protocol.TypePing:        agent.PingRunner{HostName: c.HostName},
-			protocol.TypeAWSValidate: agent.AWSRunner{Validator: &awsops.Sessions{Env: c.AWSEnv(os.Getenv), Proxy: c.Proxy.For, Log: log}},
+			protocol.TypeAWSValidate: agent.AWSRunner{Validator: sessions},
+			protocol.TypeAWSSurvey:   agent.AWSSurveyRunner{Surveyor: sessions},
 		},
 	}
 	return d.Run(ctx)

@@ -144,7 +144,7 @@ func (s *Service) start(ctx context.Context, c Connector, o Options, by string) 
 		o.Trigger = OnDemand
 	}
 	r := Request{TestID: NewTestID(), Connector: c, Options: o, By: by}
-	not, err := s.gate(ctx, c)
+	not, err := s.Gate(ctx, c)
 	if err != nil {
 		return "", false, err
 	}
@@ -158,8 +158,8 @@ func (s *Service) start(ctx context.Context, c Connector, o Options, by string) 
 // NewTestID makes the id of a test.
 func NewTestID() string { return "tst_" + strings.ToLower(rand.Text()) }
 
-// gate refuses what a feature flag keeps closed, by the flag's name.
-func (s *Service) gate(ctx context.Context, c Connector) (*NotRun, error) {
+// Gate refuses what a feature flag keeps closed, by the flag's name; nil lets the connector be used.
+func (s *Service) Gate(ctx context.Context, c Connector) (*NotRun, error) {
 	const sessionToken, oidc = "CDS_AWS_SESSION_TOKEN_SUPPORT", "CDS_AWS_OIDC_AUTHENTICATION" //nolint:gosec // names of flags
 	flag, what := "", ""
 	switch credential := c.Credential.(type) {

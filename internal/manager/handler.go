@@ -44,7 +44,7 @@ func (m *Manager) newHandler() *handler {
 		Issuer: m.Issuer, Now: now,
 	}
 	own := &v1.Server{
-		Edge: edge, Connectors: m.Connectors, Keys: m.Identity, Trail: m.Trail, Accounts: m.Orgs, Tokens: m.Tokens, Delegates: m.Registry,
+		Edge: edge, Connectors: m.Connectors, Preflights: m.Preflights, Keys: m.Identity, Trail: m.Trail, Accounts: m.Orgs, Tokens: m.Tokens, Delegates: m.Registry,
 		Pinger: &pinger{Queue: m.Queue, Audit: m.Trail}, Tasks: &taskReader{Store: m.Store, Audit: m.Trail}, Issuer: m.Issuer,
 		Pages: docs.Errors(), Version: c.Version, Now: now,
 	}

@@ -26,6 +26,7 @@ import (
 	"github.com/belay-dev/belay/internal/identity"
 	"github.com/belay-dev/belay/internal/oidc"
 	"github.com/belay-dev/belay/internal/org"
+	"github.com/belay-dev/belay/internal/preflight"
 	"github.com/belay-dev/belay/internal/protocol"
 	"github.com/belay-dev/belay/internal/secret"
 	"github.com/belay-dev/belay/internal/store"
@@ -87,6 +88,7 @@ type Manager struct {
 	Registry    *delegate.Registry
 	Queue       *task.Queue
 	Connectors  *connector.Service
+	Preflights  *preflight.Service
 	Issuer      *oidc.Service
 	config      Config
 	platform    *platform
@@ -180,10 +182,11 @@ func (m *Manager) build(keyring *secret.Keyring) {
 	m.Registry = &delegate.Registry{Store: m.Store, Audit: m.Trail, Log: c.Log, Now: now}
 
 	tests := &validation{Store: m.Store, Secrets: m.Secrets, Fleet: m.Registry, Log: c.Log}
+	preflights := &surveys{validation: tests}
 	m.Queue = &task.Queue{
 		Store: m.Store, Bell: m.Bell, Fleet: m.Registry, Log: c.Log, Now: now, Keep: c.Keep.Tasks,
-		Kinds:    []task.Kind{validationKind(), pingKind()},
-		Handlers: map[string]task.Handler{protocol.TypeAWSValidate: tests},
+		Kinds:    []task.Kind{validationKind(), surveyKind(), pingKind()},
+		Handlers: map[string]task.Handler{protocol.TypeAWSValidate: tests, protocol.TypeAWSSurvey: preflights},
 	}
 	m.Connectors = &connector.Service{Store: m.Store, Scopes: m.Orgs, Runner: tests, Audit: m.Trail, Log: c.Log, Now: now, TestEvery: c.TestEvery, Keep: c.Keep.Tests}
 	m.Issuer = &oidc.Service{
@@ -191,10 +194,16 @@ func (m *Manager) build(keyring *secret.Keyring) {
 		Log: c.Log, Now: now, URL: m.url, Periods: c.OIDC,
 	}
 	tests.Queue, tests.Connectors, tests.Issuer = m.Queue, m.Connectors, m.Issuer
+	m.Preflights = &preflight.Service{Store: m.Store, Gate: m.Connectors, Runner: preflights, Audit: m.Trail, Log: c.Log, Now: now}
+	preflights.Preflights = m.Preflights
 
+	sessions := &awsops.Sessions{Env: c.Env, Log: c.Log}
 	m.platform = &platform{
 		Queue: m.Queue, Accounts: m.Orgs, Bell: m.Bell, Log: c.Log,
-		Runners: map[string]agent.Runner{protocol.TypeAWSValidate: agent.AWSRunner{Validator: &awsops.Sessions{Env: c.Env, Log: c.Log}}},
+		Runners: map[string]agent.Runner{
+			protocol.TypeAWSValidate: agent.AWSRunner{Validator: sessions},
+			protocol.TypeAWSSurvey:   agent.AWSSurveyRunner{Surveyor: sessions},
+		},
 	}
 	m.handler = m.newHandler()
 }

@@ -72,10 +72,15 @@ func (v *validation) Start(ctx context.Context, r connector.Request) error {
 	if err != nil {
 		return err
 	}
-	t := task.Task{
-		ID: taskOf(r.TestID), Scope: c.Scope, Kind: protocol.TypeAWSValidate, Subject: c.ID, Params: params,
-		Selectors: c.Selectors, Platform: !c.OnDelegate(),
-	}
+	t := connectorTask(c)
+	t.ID, t.Kind, t.Params = taskOf(r.TestID), protocol.TypeAWSValidate, params
+	_, err = v.Queue.Submit(ctx, t)
+	return err
+}
+
+// connectorTask is a task that uses a connector: who may do it follows from its selectors and credentials.
+func connectorTask(c connector.Connector) task.Task {
+	t := task.Task{Scope: c.Scope, Subject: c.ID, Selectors: c.Selectors, Platform: !c.OnDelegate()}
 	switch credential := c.Credential.(type) {
 	case connector.ManualConfig:
 		if credential.SessionTokenRef != "" {
@@ -85,8 +90,7 @@ func (v *validation) Start(ctx context.Context, r connector.Request) error {
 		t.MinVersion, t.MinReason = delegate.OIDCSince(), "OIDC"
 	case connector.InheritFromDelegate, connector.IRSA:
 	}
-	_, err = v.Queue.Submit(ctx, t)
-	return err
+	return t
 }
 
 // Wait returns when the test is recorded.
@@ -202,16 +206,7 @@ func (v *validation) Settle(ctx context.Context, t task.Task) error {
 		},
 		StartedAt: t.CreatedAt, EndedAt: t.FinishedAt, DelegateID: string(t.LeasedBy), Delegate: v.name(t),
 	}
-	if t.State == task.Succeeded {
-		evidence, err := awstask.DecodeEvidence(t.Result)
-		if err != nil {
-			r.NotRun = &connector.NotRun{Cause: connector.Reported, Message: "The delegate's answer cannot be read: " + err.Error()}
-		} else {
-			r.Evidence = &evidence
-		}
-	} else {
-		r.NotRun = notRun(t.Failure)
-	}
+	r.Evidence, r.NotRun = outcome(t)
 	return v.Connectors.Record(ctx, r)
 }
 

@@ -50,11 +50,28 @@ func detailOf(t connector.Test) testDetail {
 	if i := t.Identity; i != nil {
 		d.Identity = &testIdentity{i.ARN, i.Account, i.UserID}
 	}
-	if g := t.Diagnosis; g != nil {
-		d.Diagnosis = &diagnosis{Code: g.Code, Cause: g.Cause, Remedy: g.Remedy}
-		for _, f := range g.Evidence {
-			d.Diagnosis.Evidence = append(d.Diagnosis.Evidence, fact{f.Label, f.Text})
-		}
+	d.Diagnosis = storedDiagnosis(t.Diagnosis)
+	return d
+}
+
+func storedDiagnosis(g *connector.Diagnosis) *diagnosis {
+	if g == nil {
+		return nil
+	}
+	d := &diagnosis{Code: g.Code, Cause: g.Cause, Remedy: g.Remedy}
+	for _, f := range g.Evidence {
+		d.Evidence = append(d.Evidence, fact{f.Label, f.Text})
+	}
+	return d
+}
+
+func (g *diagnosis) domain() *connector.Diagnosis {
+	if g == nil {
+		return nil
+	}
+	d := &connector.Diagnosis{Code: g.Code, Cause: g.Cause, Remedy: g.Remedy}
+	for _, f := range g.Evidence {
+		d.Evidence = append(d.Evidence, connector.Fact{Label: f.Label, Text: f.Text})
 	}
 	return d
 }
@@ -70,12 +87,7 @@ func readDetail(text string, t *connector.Test) error {
 	if i := d.Identity; i != nil {
 		t.Identity = &connector.Identity{ARN: i.ARN, Account: i.Account, UserID: i.UserID}
 	}
-	if g := d.Diagnosis; g != nil {
-		t.Diagnosis = &connector.Diagnosis{Code: g.Code, Cause: g.Cause, Remedy: g.Remedy}
-		for _, f := range g.Evidence {
-			t.Diagnosis.Evidence = append(t.Diagnosis.Evidence, connector.Fact{Label: f.Label, Text: f.Text})
-		}
-	}
+	t.Diagnosis = d.Diagnosis.domain()
 	return nil
 }
 
@@ -117,8 +129,13 @@ func (s *Store) SaveTest(ctx context.Context, t connector.Test) (err error) {
 				return err
 			}
 		}
-		_, err = tx.exec(ctx, `UPDATE connectors SET status = $5, last_test = $6, last_tested_at = $7`+oneConnector+` AND last_tested_at < $7`,
+		n, err = tx.exec(ctx, `UPDATE connectors SET status = $5, last_test = $6, last_tested_at = $7`+oneConnector+` AND last_tested_at < $7`,
 			append(key, string(t.Status), t.ID, ended)...)
+		if err != nil || n == 0 || t.Status != connector.Success {
+			return err
+		}
+		// It connects, but the last preflight found that it may not do all that was asked for.
+		_, err = tx.exec(ctx, `UPDATE connectors SET status = $5`+oneConnector+` AND preflight_denied = $6`, append(key, string(connector.Partial), true)...)
 		return err
 	})
 }

@@ -63,11 +63,17 @@ func testOf(t connector.Test) Test {
 	if i := t.Identity; i != nil {
 		out.Identity = &Identity{ARN: i.ARN, Account: i.Account, UserID: i.UserID}
 	}
-	if d := t.Diagnosis; d != nil {
-		out.Diagnosis = &Diagnosis{Code: d.Code, Page: "/docs/errors/" + d.Code, Cause: d.Cause, Evidence: []Fact{}, Remedy: orEmpty(d.Remedy)}
-		for _, f := range d.Evidence {
-			out.Diagnosis.Evidence = append(out.Diagnosis.Evidence, Fact{Label: f.Label, Text: f.Text})
-		}
+	out.Diagnosis = diagnosisOf(t.Diagnosis)
+	return out
+}
+
+func diagnosisOf(d *connector.Diagnosis) *Diagnosis {
+	if d == nil {
+		return nil
+	}
+	out := &Diagnosis{Code: d.Code, Page: "/docs/errors/" + d.Code, Cause: d.Cause, Evidence: []Fact{}, Remedy: orEmpty(d.Remedy)}
+	for _, f := range d.Evidence {
+		out.Evidence = append(out.Evidence, Fact{Label: f.Label, Text: f.Text})
 	}
 	return out
 }

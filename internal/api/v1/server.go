@@ -15,6 +15,7 @@ import (
 	"github.com/belay-dev/belay/internal/delegate"
 	"github.com/belay-dev/belay/internal/identity"
 	"github.com/belay-dev/belay/internal/org"
+	"github.com/belay-dev/belay/internal/preflight"
 	"github.com/belay-dev/belay/internal/protocol"
 	"github.com/belay-dev/belay/internal/scope"
 	"github.com/belay-dev/belay/internal/secret"
@@ -24,6 +25,11 @@ import (
 type connectors interface {
 	Test(ctx context.Context, who audit.Caller, at scope.Scope, id string, o connector.Options) (connector.Test, error)
 	Tests(ctx context.Context, who audit.Caller, at scope.Scope, id string, limit int) ([]connector.Test, error)
+}
+
+type preflights interface {
+	Run(ctx context.Context, who audit.Caller, at scope.Scope, id string, o preflight.Options) (preflight.Preflight, error)
+	Preflights(ctx context.Context, who audit.Caller, at scope.Scope, id string, limit int) ([]preflight.Preflight, error)
 }
 
 type keys interface {
@@ -68,6 +74,7 @@ type tasks interface {
 type Server struct {
 	Edge       *api.Edge
 	Connectors connectors
+	Preflights preflights
 	Keys       keys
 	Trail      trail
 	Accounts   accounts
@@ -91,6 +98,8 @@ func (s *Server) Handler() http.Handler {
 
 	r.Handle("POST /belay/v1/connectors/{id}/test", api.MaybeBody(s.test))
 	r.Handle("GET /belay/v1/connectors/{id}/tests", api.Bare(s.tests))
+	r.Handle("POST /belay/v1/connectors/{id}/preflight", api.MaybeBody(s.preflight))
+	r.Handle("GET /belay/v1/connectors/{id}/preflights", api.Bare(s.listPreflights))
 
 	r.Handle("POST /belay/v1/connectors/{id}/oidc-token", api.MaybeBody(s.oidcToken))
 	r.Handle("GET /belay/v1/connectors/{id}/trust-policy", api.Bare(s.trustPolicy))
