@@ -119,7 +119,7 @@ func (q question) request(st *state) (*iam.Request, error) {
 		return nil, err
 	}
 	return &iam.Request{
-		Principal: p, Action: q.action, Resource: q.resource, ResourceAccount: q.account, Resourceless: q.resourceless, Context: iam.Keys(q.context),
+		Principal: p, Action: q.action, Resource: q.resource, ResourceAccount: q.account, Resourceless: q.resourceless, Context: contextOf(q.context),
 	}, nil
 }
 
@@ -127,7 +127,7 @@ func (q question) request(st *state) (*iam.Request, error) {
 func (s *Server) compiled(st *state, q question) (*iam.Set, error) {
 	key := ""
 	if q.trust == nil {
-		key = q.who.account + "/" + q.who.user + q.who.role + "/" + q.account + "/" + strconv.FormatBool(service.RCPSupported(serviceOf(q.action)))
+		key = q.who.account + "/" + q.who.user + q.who.role + "/" + q.account
 		if q.who.session != nil && q.who.session.limited() {
 			key += "/" + q.who.session.KeyID
 		}
@@ -155,11 +155,6 @@ func (s *Server) compiled(st *state, q question) (*iam.Set, error) {
 		st.decided.mu.Unlock()
 	}
 	return set, nil
-}
-
-func serviceOf(action string) string {
-	prefix, _, _ := strings.Cut(action, ":")
-	return prefix
 }
 
 // limited says that the session has policies of its own.
@@ -198,7 +193,7 @@ func (s *Server) policies(st *state, q question) (iam.Policies, error) {
 		}
 	}
 	p.SCP, err = s.levels(st, q.who.account, serviceControl)
-	if err == nil && service.RCPSupported(serviceOf(q.action)) {
+	if err == nil {
 		p.RCP, err = s.levels(st, q.account, resourceControl)
 	}
 	return p, err
@@ -289,7 +284,7 @@ func (s *Server) ofAWS(arn string) (document, bool) {
 	}
 	text := everything
 	if arn != administratorAccess { // which needs no table, so that a start is quick
-		m, ok := service.ManagedPolicy(arn)
+		m, ok := managedOf(arn)
 		if !ok {
 			return document{}, false
 		}
@@ -302,6 +297,21 @@ func (s *Server) ofAWS(arn string) (document, bool) {
 	d := document{text, parsed}
 	s.ofAmazon.Store(arn, d)
 	return d, true
+}
+
+// contextOf tells keys with several values from those with one.
+func contextOf(keys map[string][]string) iam.Context {
+	var c iam.Context
+	for name, values := range keys {
+		lower := strings.ToLower(name)
+		switch {
+		case len(values) != 1, lower == "aws:tagkeys", lower == "sts:transitivetagkeys", strings.HasSuffix(lower, ":amr"), strings.HasSuffix(lower, "orgpaths"):
+			c.SetList(name, values)
+		default:
+			c.Set(name, values[0])
+		}
+	}
+	return c
 }
 
 // addContext fills in the condition keys of every request.
@@ -387,13 +397,13 @@ func layerNames() []struct {
 		layer        iam.Layer
 		name, denies string
 	}{
-		{"rcp", "resource control policy", "a resource control policy"},
-		{"scp", "service control policy", "a service control policy"},
-		{"vpcEndpoint", "VPC endpoint policy", "a VPC endpoint policy"},
-		{"resource", "resource-based policy", "a resource-based policy"},
-		{"identity", "identity-based policy", "an identity-based policy"},
-		{"boundary", "permissions boundary", "a permissions boundary"},
-		{"session", "session policy", "a sessions policy"},
+		{iam.LayerRCP, "resource control policy", "a resource control policy"},
+		{iam.LayerSCP, "service control policy", "a service control policy"},
+		{iam.LayerEndpoint, "VPC endpoint policy", "a VPC endpoint policy"},
+		{iam.LayerResource, "resource-based policy", "a resource-based policy"},
+		{iam.LayerIdentity, "identity-based policy", "an identity-based policy"},
+		{iam.LayerBoundary, "permissions boundary", "a permissions boundary"},
+		{iam.LayerSession, "session policy", "a sessions policy"},
 	}
 }
 
@@ -423,10 +433,10 @@ func reason(q question, e iam.Explanation) string {
 				continue
 			}
 			name := l.denies
-			if l.layer == "resource" && q.trust != nil {
+			if l.layer == iam.LayerResource && q.trust != nil {
 				name = "the role trust policy"
 			}
-			if arn := e.Statements[i].Policy; strings.HasPrefix(arn, "arn:") && l.layer != "resource" {
+			if arn := e.Statements[i].Policy; strings.HasPrefix(arn, "arn:") && l.layer != iam.LayerResource {
 				name += ": " + arn
 			}
 			return " with an explicit deny in " + name

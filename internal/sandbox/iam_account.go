@@ -78,7 +78,7 @@ func (c *call) getAccountAuthorizationDetails() ([]node, error) {
 		for _, arn := range slices.Sorted(maps.Keys(used)) {
 			if m, ok := managedOf(arn); ok {
 				d, _ := c.s.ofAWS(arn)
-				versions := list("PolicyVersionList", []string{version(m)}, func(id string) []node {
+				versions := list("PolicyVersionList", []string{m.Version}, func(id string) []node {
 					return []node{leaf("Document", encoded(d)), leaf("VersionId", id), flag("IsDefaultVersion", true)}
 				})
 				policies = append(policies, append(a.awsPolicyNodes(m), versions))

@@ -107,25 +107,14 @@ func (a *account) policyNodes(p *policy) []node {
 }
 
 // awsPolicyNodes tells of a policy of AWS. When it was made is not known here.
-func (a *account) awsPolicyNodes(m service.Managed) []node {
-	arn := strings.Replace(m.ARN, "arn:aws:", "arn:"+a.Partition+":", 1)
+func (a *account) awsPolicyNodes(m service.ManagedPolicy) []node {
+	arn := m.ARN(a.Partition)
 	attached, boundary := a.attachments(arn)
-	path := m.Path
-	if path == "" {
-		path = "/"
-	}
 	return []node{
-		leaf("PolicyName", m.Name), leaf("PolicyId", stableID("ANPA", m.ARN)), leaf("Arn", arn), leaf("Path", path), leaf("DefaultVersionId", version(m)),
+		leaf("PolicyName", m.Name), leaf("PolicyId", stableID("ANPA", m.ARN(""))), leaf("Arn", arn), leaf("Path", m.Path), leaf("DefaultVersionId", m.Version),
 		number("AttachmentCount", attached), number("PermissionsBoundaryUsageCount", boundary), flag("IsAttachable", true),
 		moment("CreateDate", time.Unix(0, 0)), moment("UpdateDate", time.Unix(0, 0)),
 	}
-}
-
-func version(m service.Managed) string {
-	if m.Version == "" {
-		return "v1"
-	}
-	return m.Version
 }
 
 // policyOf is the account's own policy that a call names; anything else is refused, for changing.
@@ -143,13 +132,12 @@ func (c *call) policyOf(a *account) (*policy, error) {
 func noPolicy(arn string) *failure { return noSuchEntity("Policy %s was not found.", clip(arn)) }
 
 // managedOf is the policy of AWS that a call names.
-func managedOf(arn string) (service.Managed, bool) {
-	parts := strings.SplitN(arn, ":", 6)
-	if len(parts) < 6 || parts[4] != "aws" {
-		return service.Managed{}, false
+func managedOf(arn string) (service.ManagedPolicy, bool) {
+	all, err := service.LoadManaged()
+	if err != nil || !strings.HasPrefix(arn, "arn:") {
+		return service.ManagedPolicy{}, false
 	}
-	parts[1] = "aws"
-	return service.ManagedPolicy(strings.Join(parts, ":"))
+	return all.Policy(arn)
 }
 
 func (c *call) getPolicy() ([]node, error) {
@@ -183,9 +171,13 @@ func (c *call) listPolicies() ([]node, error) {
 		}
 	}
 	if scope != "Local" {
-		for _, n := range service.ManagedPolicies() {
-			if m, ok := service.ManagedPolicy(n.ARN); ok && strings.HasPrefix(m.Path, c.params.text("PathPrefix")) {
-				add(strings.Replace(m.ARN, "arn:aws:", "arn:"+a.Partition+":", 1), func() []node { return a.awsPolicyNodes(m) })
+		managed, err := service.LoadManaged()
+		if err != nil {
+			return nil, err
+		}
+		for m := range managed.All() {
+			if strings.HasPrefix(m.Path, c.params.text("PathPrefix")) {
+				add(m.ARN(a.Partition), func() []node { return a.awsPolicyNodes(m) })
 			}
 		}
 	}
@@ -260,8 +252,8 @@ func (c *call) getPolicyVersion() ([]node, error) {
 	switch {
 	case !ok || !there:
 		return nil, noPolicy(arn)
-	case version(m) != id:
-		return nil, noSuchEntity("Policy %s version %s does not exist or is not attachable (the sandbox has the newest version, %s).", clip(arn), clip(id), version(m))
+	case m.Version != id:
+		return nil, noSuchEntity("Policy %s version %s does not exist or is not attachable (the sandbox has the newest version, %s).", clip(arn), clip(id), m.Version)
 	}
 	return []node{tree("PolicyVersion", leaf("Document", encoded(d)), leaf("VersionId", id), flag("IsDefaultVersion", true), moment("CreateDate", time.Unix(0, 0)))}, nil
 }
@@ -277,7 +269,7 @@ func (c *call) listPolicyVersions() ([]node, error) {
 	if !ok {
 		return nil, noPolicy(arn)
 	}
-	return page(c, "Versions", []string{version(m)}, func(id string) []node {
+	return page(c, "Versions", []string{m.Version}, func(id string) []node {
 		return []node{leaf("VersionId", id), flag("IsDefaultVersion", true), moment("CreateDate", time.Unix(0, 0))}
 	})
 }

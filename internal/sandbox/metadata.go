@@ -177,9 +177,9 @@ func (s *Server) instanceCredentials(a *account, r *role, i *instance, now time.
 	st := s.effective(now)
 	context := map[string][]string{"aws:CurrentTime": {now.Format(isoTime)}, "aws:SecureTransport": {"true"}, "aws:SourceAccount": {a.ID}, "sts:RoleSessionName": {i.ID}}
 	service := "ec2.amazonaws.com"
-	ok, err := s.trusts(st, a, r, iam.Service(service), "sts:AssumeRole", context)
+	ok, err := s.trusts(st, a, r, iam.ServicePrincipal(service), "sts:AssumeRole", context)
 	if err == nil && !ok && a.Partition == "aws-cn" {
-		ok, err = s.trusts(st, a, r, iam.Service(service+".cn"), "sts:AssumeRole", context)
+		ok, err = s.trusts(st, a, r, iam.ServicePrincipal(service+".cn"), "sts:AssumeRole", context)
 	}
 	if err != nil || !ok {
 		return object(map[string]any{

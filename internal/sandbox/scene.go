@@ -24,7 +24,7 @@ type Scene struct {
 	Organizations []SceneOrganization `yaml:"organizations"`
 	Instances     []SceneInstance     `yaml:"instances"`
 	// Issuers are names of issuers of web identity tokens that the sandbox runs. {{issuer.NAME}} in the scene's texts is
-	// the issuer's address without its scheme, as IAM writes it.
+	// the issuer's address without its scheme, as IAM writes it, and {{thumbprint}} that of the sandbox's authority.
 	Issuers  []string  `yaml:"issuers"`
 	Settings *Settings `yaml:"settings"`
 }
@@ -218,6 +218,11 @@ func (s *Server) Seed(text []byte) (Seeded, error) {
 
 // expand puts the addresses of issuers into the text of a scene.
 func (s *Server) expand(text []byte) []byte {
+	if bytes.Contains(text, []byte("{{thumbprint}}")) {
+		if print, err := s.Thumbprint(); err == nil {
+			text = bytes.ReplaceAll(text, []byte("{{thumbprint}}"), []byte(print))
+		}
+	}
 	placeholder := regexp.MustCompile(`\{\{issuer\.([A-Za-z0-9-]+)\}\}`)
 	return placeholder.ReplaceAllFunc(text, func(found []byte) []byte {
 		name := placeholder.FindSubmatch(found)[1]

@@ -179,17 +179,17 @@ func (c *call) evaluation(p iam.Policies, action, resource string, e iam.Explana
 		return slices.Contains(e.Missing, layer) || slices.Contains(e.BlockedBy, layer)
 	}
 	if p.SCP != nil {
-		out = append(out, tree("OrganizationsDecisionDetail", flag("AllowedByOrganizations", !stops("scp"))))
+		out = append(out, tree("OrganizationsDecisionDetail", flag("AllowedByOrganizations", !stops(iam.LayerSCP))))
 	}
 	if p.Boundary != nil {
-		out = append(out, tree("PermissionsBoundaryDecisionDetail", flag("AllowedByPermissionsBoundary", !stops("boundary"))))
+		out = append(out, tree("PermissionsBoundaryDecisionDetail", flag("AllowedByPermissionsBoundary", !stops(iam.LayerBoundary))))
 	}
 	return out
 }
 
 func sourceType(r iam.Reference) string {
 	switch {
-	case r.Layer == "resource":
+	case r.Layer == iam.LayerResource:
 		return "resource"
 	case strings.Contains(r.Policy, ":iam::aws:policy/"):
 		return "aws-managed"

@@ -24,6 +24,7 @@ type state struct {
 	Instances     map[string]*instance     `json:"instances"`     // by id
 	Issuers       map[string]*issuer       `json:"issuers"`       // by name
 	Settings      Settings                 `json:"settings"`
+	Authority     *authority               `json:"authority,omitempty"`
 
 	decided *decisions // compiled policies of this state; made with it, filled later
 	since   time.Time  // when it came into force

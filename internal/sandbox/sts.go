@@ -303,7 +303,7 @@ func accountIn(text string) string {
 // trustReason is what AWS says of a role that cannot be assumed: most often nothing, so that a wrong trust policy, a
 // wrong external id and a role that is not there look alike. What the caller's own side lacks is said.
 func trustReason(e iam.Explanation) string {
-	if slices.Contains(e.Missing, "resource") {
+	if slices.Contains(e.Missing, iam.LayerResource) {
 		return ""
 	}
 	for _, l := range layerNames() {
@@ -320,6 +320,11 @@ func principalOf(st *state, who *caller) (iam.Principal, error) {
 	if err != nil {
 		return iam.Principal{}, fmt.Errorf("the caller %s: %w", who.arn, err)
 	}
+	if a := st.Accounts[who.account]; a != nil && who.role != "" && p.Kind() == iam.KindSession {
+		if r := a.roleByID(who.role); r != nil {
+			return p.WithRole(a.roleARN(r)) // the session's ARN lacks the path
+		}
+	}
 	return p, nil
 }
 
@@ -334,5 +339,5 @@ func (s *Server) trusts(st *state, a *account, r *role, p iam.Principal, action 
 	if err != nil {
 		return false, err
 	}
-	return set.Decide(&iam.Request{Principal: p, Action: action, Resource: a.roleARN(r), ResourceAccount: a.ID, Context: iam.Keys(context)}) == iam.Allowed, nil
+	return set.Decide(&iam.Request{Principal: p, Action: action, Resource: a.roleARN(r), ResourceAccount: a.ID, Context: contextOf(context)}) == iam.Allowed, nil
 }

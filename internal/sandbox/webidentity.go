@@ -117,7 +117,7 @@ func (c *call) assumeRoleWithWebIdentity() ([]node, error) {
 		actions = append(actions, "sts:SetSourceIdentity")
 	}
 	for _, action := range actions {
-		ok, err := c.s.trusts(st, a, r, iam.Federated(a.providerARN(p.URL)), action, condition)
+		ok, err := c.s.trusts(st, a, r, iam.FederatedPrincipal(a.providerARN(p.URL)), action, condition)
 		if err != nil {
 			return nil, err
 		}
