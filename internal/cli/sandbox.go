@@ -37,6 +37,7 @@ type sandboxRun struct {
 	CAFile       string   `help:"File to write the certificate of that authority to." name:"ca-file" type:"path" placeholder:"FILE"`
 	State        string   `help:"File to keep everything in; without it, all is forgotten at the end." type:"path" placeholder:"FILE"`
 	Scene        []string `short:"f" help:"File with a scene to begin with; may be repeated." placeholder:"FILE"`
+	Instance     []string `help:"Serve the metadata of an instance of a scene at an address of its own; may be repeated." placeholder:"ID=HOST:PORT"`
 	Forward      string   `help:"Address of a server, such as moto, that does what the sandbox has authorized: S3, Lambda, ECS, ECR, EKS, CloudFormation." placeholder:"URL"`
 	InsecureHTTP bool     `help:"Listen on addresses that others can reach."`
 }
@@ -49,39 +50,29 @@ func (*sandboxRun) Help() string {
 
 // Run runs a sandbox until it is asked to end.
 func (cmd *sandboxRun) Run(ctx context.Context, a *app) error {
-	if err := sandbox.CheckListen(cmd.Listen, cmd.InsecureHTTP); err != nil {
-		return misuse(err)
-	}
-	if cmd.TLSListen != "" {
-		if err := sandbox.CheckListen(cmd.TLSListen, cmd.InsecureHTTP); err != nil {
-			return misuse(err)
-		}
-	}
-	var scenes [][]byte
-	for _, name := range cmd.Scene {
-		text, err := readInput(a, name)
-		if err != nil {
+	scenes := make([][]byte, len(cmd.Scene))
+	for i, name := range cmd.Scene {
+		var err error
+		if scenes[i], err = readInput(a, name); err != nil {
 			return err
 		}
-		scenes = append(scenes, text)
 	}
-	log := slog.New(slog.DiscardHandler)
-	if a.Debug {
-		log = slog.New(slog.NewTextHandler(a.Err, &slog.HandlerOptions{Level: slog.LevelDebug}))
-	}
-	open, err := listenOn(ctx, cmd.Listen)
+	var open listeners
+	defer open.close()
+	plain, err := open.add(ctx, cmd.Listen, cmd.InsecureHTTP)
 	if err != nil {
 		return err
 	}
-	defer func() { _ = open.Close() }()
-	at := "http://" + reachable(open.Addr())
-	c := sandbox.Config{StateFile: cmd.State, Forward: cmd.Forward, Log: log, Base: at}
+	at := "http://" + reachable(plain.Addr())
+	c := sandbox.Config{StateFile: cmd.State, Forward: cmd.Forward, Log: slog.New(slog.DiscardHandler), Base: at}
+	if a.Debug {
+		c.Log = slog.New(slog.NewTextHandler(a.Err, &slog.HandlerOptions{Level: slog.LevelDebug}))
+	}
 	var secure net.Listener
 	if cmd.TLSListen != "" {
-		if secure, err = listenOn(ctx, cmd.TLSListen); err != nil {
+		if secure, err = open.add(ctx, cmd.TLSListen, cmd.InsecureHTTP); err != nil {
 			return err
 		}
-		defer func() { _ = secure.Close() }()
 		c.Base = "https://" + reachable(secure.Addr())
 	}
 	s, err := sandbox.New(c)
@@ -90,29 +81,70 @@ func (cmd *sandboxRun) Run(ctx context.Context, a *app) error {
 	}
 	for i, text := range scenes {
 		if _, err := s.Seed(text); err != nil {
-			return misusef("%s: %w", cmd.Scene[i], err)
+			return misusef("%s: %s", cmd.Scene[i], sandbox.Message(err))
 		}
 	}
-	if cmd.CAFile != "" {
-		pem, err := s.CA()
-		if err != nil {
-			return err
-		}
-		if err := os.WriteFile(cmd.CAFile, pem, 0o644); err != nil { //nolint:gosec // a certificate is for everybody
-			return err
-		}
-	}
-	cmd.greet(a, s, at)
-	group, ctx := errgroup.WithContext(ctx)
-	group.Go(func() error { return s.Serve(ctx, open) })
+	serve := []served{{plain, s}}
 	if secure != nil {
 		config, err := s.TLS()
 		if err != nil {
 			return err
 		}
-		group.Go(func() error { return s.Serve(ctx, tls.NewListener(secure, config)) })
+		serve = append(serve, served{tls.NewListener(secure, config), s})
+	}
+	for _, one := range cmd.Instance {
+		id, address, ok := strings.Cut(one, "=")
+		if !ok {
+			return misusef("--instance %q is not an id, = and an address", one)
+		}
+		l, err := open.add(ctx, address, cmd.InsecureHTTP)
+		if err != nil {
+			return err
+		}
+		serve = append(serve, served{l, s.Instance(id)})
+	}
+	if cmd.CAFile != "" {
+		pem, err := s.CA()
+		if err == nil {
+			err = os.WriteFile(cmd.CAFile, pem, 0o644) //nolint:gosec // a certificate is for everybody
+		}
+		if err != nil {
+			return err
+		}
+	}
+	cmd.greet(a, s, at)
+	group, ctx := errgroup.WithContext(ctx)
+	for _, one := range serve {
+		group.Go(func() error { return sandbox.Serve(ctx, one.on, one.by) })
 	}
 	return group.Wait()
+}
+
+// served is a listener and who answers on it.
+type served struct {
+	on net.Listener
+	by http.Handler
+}
+
+// listeners are those that a command has opened.
+type listeners []net.Listener
+
+func (all *listeners) add(ctx context.Context, address string, insecure bool) (net.Listener, error) {
+	if err := sandbox.CheckListen(address, insecure); err != nil {
+		return nil, misuse(err)
+	}
+	l, err := new(net.ListenConfig).Listen(ctx, "tcp", address)
+	if err != nil {
+		return nil, fmt.Errorf("listen on %s: %w", address, err)
+	}
+	*all = append(*all, l)
+	return l, nil
+}
+
+func (all *listeners) close() {
+	for _, l := range *all {
+		_ = l.Close() // most often it is closed already
+	}
 }
 
 // greet prints variables for a shell, and what is for people as comments.
@@ -145,14 +177,6 @@ func reachable(at net.Addr) string {
 		return net.JoinHostPort("127.0.0.1", port)
 	}
 	return at.String()
-}
-
-func listenOn(ctx context.Context, address string) (net.Listener, error) {
-	l, err := new(net.ListenConfig).Listen(ctx, "tcp", address)
-	if err != nil {
-		return nil, fmt.Errorf("listen on %s: %w", address, err)
-	}
-	return l, nil
 }
 
 // maxScene bounds a scene, as the sandbox does.

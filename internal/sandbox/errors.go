@@ -1,6 +1,7 @@
 package sandbox
 
 import (
+	"errors"
 	"fmt"
 	"net/http"
 )
@@ -42,6 +43,14 @@ type failure struct {
 
 // Error is code and message.
 func (f *failure) Error() string { return fmt.Sprintf("%s: %s", f.code, f.message) }
+
+// Message is what an error of the sandbox says, without its code.
+func Message(err error) string {
+	if f, ok := errors.AsType[*failure](err); ok {
+		return f.message
+	}
+	return err.Error()
+}
 
 // fail makes an operation's own failure.
 func fail(status int, code, format string, args ...any) *failure {

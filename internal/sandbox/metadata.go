@@ -3,6 +3,7 @@ package sandbox
 import (
 	"crypto/rand"
 	"encoding/json"
+	"maps"
 	"net/http"
 	"slices"
 	"strconv"
@@ -61,15 +62,19 @@ func (m *metadataTokens) valid(token, instance string, now time.Time) bool {
 	return ok && t.instance == instance && now.Before(t.ends)
 }
 
-// serveMetadata answers as 169.254.169.254 does inside an instance. Version 1, without tokens, is off. Below /latest is
-// the only instance, or the first by id; below /metadata/ID/latest any of them.
+// Instance answers as 169.254.169.254 does inside the instance with that id, for a listener of its own: the SDKs take no
+// address with a path.
+func (s *Server) Instance(id string) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		w.Header().Set("X-Belay-Sandbox", "true")
+		s.answerMetadata(w, r, s.current.Load().Instances[id], strings.TrimPrefix(r.URL.Path, "/"))
+	})
+}
+
+// serveMetadata finds the instance that is meant: below /latest the only one, or the first by id; below
+// /metadata/ID/latest any of them.
 func (s *Server) serveMetadata(w http.ResponseWriter, r *http.Request) {
-	st, now := s.current.Load(), s.now()
-	plain := func(status int, text string) {
-		w.Header().Set("Content-Type", "text/plain")
-		w.WriteHeader(status)
-		_, _ = w.Write([]byte(text)) // the client may have gone
-	}
+	st := s.current.Load()
 	path := strings.TrimPrefix(r.URL.Path, "/")
 	var i *instance
 	if rest, named := strings.CutPrefix(path, "metadata/"); named {
@@ -77,11 +82,18 @@ func (s *Server) serveMetadata(w http.ResponseWriter, r *http.Request) {
 		id, path, _ = strings.Cut(rest, "/")
 		i = st.Instances[id]
 	} else if len(st.Instances) > 0 {
-		ids := make([]string, 0, len(st.Instances))
-		for id := range st.Instances {
-			ids = append(ids, id)
-		}
-		i = st.Instances[slices.Min(ids)]
+		i = st.Instances[slices.Min(slices.Collect(maps.Keys(st.Instances)))]
+	}
+	s.answerMetadata(w, r, i, path)
+}
+
+// answerMetadata is version 2; version 1, without tokens, is off.
+func (s *Server) answerMetadata(w http.ResponseWriter, r *http.Request, i *instance, path string) {
+	st, now := s.current.Load(), s.now()
+	plain := func(status int, text string) {
+		w.Header().Set("Content-Type", "text/plain")
+		w.WriteHeader(status)
+		_, _ = w.Write([]byte(text)) // the client may have gone
 	}
 	item, isLatest := strings.CutPrefix(path, "latest/")
 	switch {

@@ -162,7 +162,7 @@ func (c *call) evaluation(p iam.Policies, action, resource string, e iam.Explana
 	}
 	out := []node{
 		leaf("EvalActionName", action), leaf("EvalResourceName", resource), leaf("EvalDecision", decision),
-		list("MatchedStatements", e.Statements, func(r iam.Reference) []node {
+		list("MatchedStatements", ofTheAccount(e.Statements), func(r iam.Reference) []node {
 			end := r.Pos
 			if d := documentNamed(p, r.Policy); d != nil && r.Index < len(d.Statements) {
 				end = d.Statements[r.Index].End
@@ -185,6 +185,11 @@ func (c *call) evaluation(p iam.Policies, action, resource string, e iam.Explana
 		out = append(out, tree("PermissionsBoundaryDecisionDetail", flag("AllowedByPermissionsBoundary", !stops(iam.LayerBoundary))))
 	}
 	return out
+}
+
+// ofTheAccount leaves out the statements of control policies, of which AWS's simulator tells only the verdict.
+func ofTheAccount(all []iam.Reference) []iam.Reference {
+	return slices.DeleteFunc(slices.Clone(all), func(r iam.Reference) bool { return r.Layer == iam.LayerSCP || r.Layer == iam.LayerRCP })
 }
 
 func sourceType(r iam.Reference) string {
