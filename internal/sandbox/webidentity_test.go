@@ -12,6 +12,8 @@ import (
 	"encoding/hex"
 	"encoding/json"
 	"fmt"
+	"io"
+	"log"
 	"maps"
 	"net/http"
 	"net/http/httptest"
@@ -68,6 +70,7 @@ func newIdentityProvider(t *testing.T, secure bool) *identityProvider {
 		_ = json.NewEncoder(w).Encode(set)
 	})
 	p.Server = httptest.NewUnstartedServer(mux)
+	p.Config.ErrorLog = log.New(io.Discard, "", 0) // handshakes that fail are what is tested
 	if secure {
 		p.StartTLS()
 	} else {
