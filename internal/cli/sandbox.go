@@ -179,6 +179,9 @@ func reachable(at net.Addr) string {
 	return at.String()
 }
 
+// sceneSuffix is how the files of scenes end that lie among files of entities.
+const sceneSuffix = ".scene.yaml"
+
 // maxScene bounds a scene, as the sandbox does.
 const maxScene = 1 << 20
 
