@@ -27,9 +27,9 @@ type keyUse struct {
 	Service, Region string
 }
 
-func readBody(r *http.Request) (body []byte, tooLong bool) {
-	body, err := io.ReadAll(io.LimitReader(r.Body, maxBody+1))
-	if len(body) > maxBody {
+func readBody(r *http.Request, most int64) (body []byte, tooLong bool) {
+	body, err := io.ReadAll(io.LimitReader(r.Body, most+1))
+	if int64(len(body)) > most {
 		return nil, true
 	}
 	if err != nil && !errors.Is(err, io.EOF) {

@@ -18,7 +18,7 @@ func (s *Server) control(w http.ResponseWriter, r *http.Request) {
 		answerJSON(w, http.StatusForbidden, map[string]string{"error": text})
 		return
 	}
-	body, tooLong := readBody(r)
+	body, tooLong := readBody(r, maxBody)
 	if tooLong {
 		answerJSON(w, http.StatusRequestEntityTooLarge, map[string]string{"error": "the body is too long"})
 		return

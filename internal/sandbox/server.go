@@ -280,13 +280,14 @@ func (c *call) note(f *failure) {
 
 // handle does everything up to the answer. Its error is the refusal.
 func (c *call) handle() error {
-	body, tooLong := readBody(c.r)
-	c.body = body
 	sig, err := parseSignature(c.r)
 	c.sig, c.service, c.region = sig, sig.Service, sig.Region
+	most := c.s.forward.bodyLimit(c.service)
+	body, tooLong := readBody(c.r, most)
+	c.body = body
 	c.protocol = protocolOf(c.service, c.r)
 	if tooLong {
-		return fail(http.StatusRequestEntityTooLarge, "RequestEntityTooLarge", "The request body is over %d bytes.", maxBody)
+		return fail(http.StatusRequestEntityTooLarge, "RequestEntityTooLarge", "The request body is over %d bytes.", most)
 	}
 	unsignedCall := errors.Is(err, errUnsigned)
 	if err := c.read(); err != nil {
