@@ -63,7 +63,7 @@ func (cmd *sandboxRun) Run(ctx context.Context, a *app) error {
 	if err != nil {
 		return err
 	}
-	at := "http://" + reachable(plain.Addr())
+	at := "http://" + localAddress(plain.Addr())
 	c := sandbox.Config{StateFile: cmd.State, Forward: cmd.Forward, Log: slog.New(slog.DiscardHandler), Base: at}
 	if a.Debug {
 		c.Log = slog.New(slog.NewTextHandler(a.Err, &slog.HandlerOptions{Level: slog.LevelDebug}))
@@ -73,7 +73,7 @@ func (cmd *sandboxRun) Run(ctx context.Context, a *app) error {
 		if secure, err = open.add(ctx, cmd.TLSListen, cmd.InsecureHTTP); err != nil {
 			return err
 		}
-		c.Base = "https://" + reachable(secure.Addr())
+		c.Base = "https://" + localAddress(secure.Addr())
 	}
 	s, err := sandbox.New(c)
 	if err != nil {
@@ -165,13 +165,16 @@ func (cmd *sandboxRun) greet(a *app, s *sandbox.Server, at string) {
 // sandboxVariables lead the AWS CLI and the SDKs to a sandbox.
 func sandboxVariables(at string, key sandbox.Key) [][2]string {
 	return [][2]string{
-		{"AWS_ENDPOINT_URL", at}, {"AWS_ACCESS_KEY_ID", key.ID}, {"AWS_SECRET_ACCESS_KEY", key.Secret}, {"AWS_DEFAULT_REGION", "us-east-1"},
+		{"AWS_ENDPOINT_URL", at},
+		{"AWS_ACCESS_KEY_ID", key.ID},
+		{"AWS_SECRET_ACCESS_KEY", key.Secret},
+		{"AWS_DEFAULT_REGION", "us-east-1"},
 		{"AWS_EC2_METADATA_SERVICE_ENDPOINT", at},
 	}
 }
 
-// reachable is how this machine reaches a listener.
-func reachable(at net.Addr) string {
+// localAddress is how this machine reaches a listener.
+func localAddress(at net.Addr) string {
 	host, port, err := net.SplitHostPort(at.String())
 	if ip := net.ParseIP(host); err == nil && ip != nil && ip.IsUnspecified() {
 		return net.JoinHostPort("127.0.0.1", port)
@@ -187,9 +190,9 @@ const maxScene = 1 << 20
 
 // readInput reads a file, or standard input for -.
 func readInput(a *app, name string) ([]byte, error) {
-	var from io.Reader = a.In
+	from := a.In
 	if name != "-" {
-		f, err := os.Open(name)
+		f, err := os.Open(name) //nolint:gosec // the file that was asked for
 		if err != nil {
 			return nil, misuse(err)
 		}

@@ -5,15 +5,21 @@ import (
 	"errors"
 	"log/slog"
 	"net"
+	"net/url"
 	"path/filepath"
+	"strings"
 	"syscall"
 	"time"
 
+	"github.com/belay-dev/belay/internal/manager"
+	"github.com/belay-dev/belay/internal/oidc"
 	"github.com/belay-dev/belay/internal/sandbox"
 )
 
 // upScene is what `belay up --sandbox` begins with: what the examples need, and no more. The delegate has a key and, as
 // in a Kubernetes cluster, a web identity; either may assume the role of the other account with its external id.
+//
+//nolint:gosec // its keys open nothing but the sandbox
 const upScene = `
 issuers: [cluster]
 accounts:
@@ -68,13 +74,43 @@ accounts:
         trust: {Version: "2012-10-17", Statement: [{Effect: Allow, Principal: {AWS: "arn:aws-us-gov:iam::345678901234:root"}, Action: "sts:AssumeRole"}]}
 `
 
+// oidcScene is a role that trusts the manager's own issuer, in the form in which IAM writes its address.
+const oidcScene = `
+accounts:
+  - id: "123456789012"
+    providers: [{url: "ISSUER", clientIDs: [sts.amazonaws.com]}]
+    roles:
+      - name: belay-oidc
+        inline: {regions: {Version: "2012-10-17", Statement: [{Effect: Allow, Action: "ec2:DescribeRegions", Resource: "*"}]}}
+        trust:
+          Version: "2012-10-17"
+          Statement:
+            - Effect: Allow
+              Principal: {Federated: "arn:aws:iam::123456789012:oidc-provider/NAME"}
+              Action: ["sts:AssumeRoleWithWebIdentity", "sts:TagSession"]
+              Condition: {StringEquals: {"NAME:aud": sts.amazonaws.com, "NAME:sub": "account/ACCOUNT:org/:project/"}}
+`
+
+// ownIssuer is oidcScene for a manager, or "" for one at an address that IAM would not take.
+func ownIssuer(public, account string) string {
+	u, err := url.Parse(public)
+	if err != nil || u.Scheme == "https" && u.Port() != "" {
+		return ""
+	}
+	if ip := net.ParseIP(u.Hostname()); u.Scheme == "http" && (ip == nil || !ip.IsLoopback()) {
+		return ""
+	}
+	issuer := strings.TrimRight(public, "/") + oidc.Path(account)
+	return strings.NewReplacer("ISSUER", issuer, "NAME", strings.TrimPrefix(issuer, u.Scheme+"://"), "ACCOUNT", account).Replace(oidcScene)
+}
+
 // webToken is what the delegate's web identity is made from.
 func webToken() sandbox.TokenRequest {
 	return sandbox.TokenRequest{Issuer: "cluster", Subject: "system:serviceaccount:belay:delegate", Life: sandbox.Duration(24 * time.Hour)}
 }
 
 // ownSandbox runs a sandbox beside the manager, and gives the variables that lead the delegate to it.
-func ownSandbox(ctx context.Context, a *app, data, logs string, beside func(func(context.Context))) (map[string]string, error) {
+func ownSandbox(ctx context.Context, a *app, m manager.Started, data, logs string, beside func(func(context.Context))) (map[string]string, error) {
 	l, err := new(net.ListenConfig).Listen(ctx, "tcp", sandboxListen)
 	if errors.Is(err, syscall.EADDRINUSE) { // of another `up`, or of a sandbox that runs for itself
 		l, err = new(net.ListenConfig).Listen(ctx, "tcp", "127.0.0.1:0")
@@ -94,6 +130,11 @@ func ownSandbox(ctx context.Context, a *app, data, logs string, beside func(func
 	}
 	if _, err := s.Seed([]byte(upScene)); err != nil {
 		return abandon(err)
+	}
+	if scene := ownIssuer(m.URL, m.Account); scene != "" {
+		if _, err := s.Seed([]byte(scene)); err != nil {
+			return abandon(err)
+		}
 	}
 	path := filepath.Join(data, "stand-in-token")
 	if err := renewToken(s, path); err != nil {

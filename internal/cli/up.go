@@ -91,7 +91,7 @@ func (cmd *upCmd) Run(ctx context.Context, a *app) (err error) {
 	if note := cmd.greet(a, s, data); note != nil {
 		return note
 	}
-	env := cmd.amazon(ctx, a, data, logs, beside)
+	env := cmd.amazon(ctx, a, s, data, logs, beside)
 	if ctx.Err() != nil {
 		return nil
 	}
@@ -195,7 +195,7 @@ func keyFor(path, account string) secret.Value {
 }
 
 // amazon decides whether a stand-in takes AWS's place, starts it, and gives the variables that lead to it.
-func (cmd *upCmd) amazon(ctx context.Context, a *app, data, logs string, beside func(func(context.Context))) map[string]string {
+func (cmd *upCmd) amazon(ctx context.Context, a *app, m manager.Started, data, logs string, beside func(func(context.Context))) map[string]string {
 	none := map[string]string{}
 	a.line("")
 	if endpoint := os.Getenv("AWS_ENDPOINT_URL"); endpoint != "" && cmd.StandIn != "always" {
@@ -212,7 +212,7 @@ func (cmd *upCmd) amazon(ctx context.Context, a *app, data, logs string, beside 
 		}
 	}
 	if cmd.Sandbox {
-		env, err := ownSandbox(ctx, a, data, logs, beside)
+		env, err := ownSandbox(ctx, a, m, data, logs, beside)
 		if err != nil {
 			a.note("The sandbox does not start: %s. Belay goes on without; connection tests will say what is missing.", err)
 			return none

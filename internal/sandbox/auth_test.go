@@ -6,6 +6,7 @@ import (
 	"io"
 	"net/http"
 	"regexp"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -43,7 +44,7 @@ func summary(status int, body string) string {
 	code := regexp.MustCompile(`<Code>(.*?)</Code>|"__type":"(.*?)"`).FindStringSubmatch(body)
 	message := regexp.MustCompile(`<Message>(.*?)</Message>|"[Mm]essage":"(.*?)"`).FindStringSubmatch(body)
 	if code == nil || message == nil {
-		return fmt.Sprint(status)
+		return strconv.Itoa(status)
 	}
 	text := strings.NewReplacer("&#39;", "'", `\u0026`, "&").Replace(message[1] + message[2])
 	return fmt.Sprintf("%d %s: %s", status, code[1]+code[2], text)

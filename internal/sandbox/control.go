@@ -3,6 +3,7 @@ package sandbox
 import (
 	"bytes"
 	"encoding/json"
+	"log/slog"
 	"net"
 	"net/http"
 	"strings"
@@ -27,7 +28,7 @@ func (s *Server) control(w http.ResponseWriter, r *http.Request) {
 	if err != nil {
 		f := asFailure(err)
 		if f.sort == internal {
-			s.log.ErrorContext(r.Context(), "control of the sandbox failed", "error", err)
+			s.log.ErrorContext(r.Context(), "control of the sandbox failed", slog.Any("error", err))
 			f = fail(http.StatusInternalServerError, "InternalFailure", "the sandbox is broken; its log says why")
 		}
 		answerJSON(w, f.status, map[string]string{"error": f.message})

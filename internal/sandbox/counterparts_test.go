@@ -141,8 +141,7 @@ func scene(t *testing.T, b both, enforce func()) map[string]string {
 	note := func(name string, err error) {
 		t.Helper()
 		got[name] = "done"
-		var api smithy.APIError
-		if errors.As(err, &api) {
+		if api, ok := errors.AsType[smithy.APIError](err); ok {
 			got[name] = api.ErrorCode()
 		} else if err != nil {
 			t.Fatalf("%s: %v", name, err)

@@ -192,11 +192,8 @@ func (s *Server) policies(st *state, q question) (iam.Policies, error) {
 			return p, err
 		}
 	}
-	p.SCP, err = s.levels(st, q.who.account, serviceControl)
-	if err == nil {
-		p.RCP, err = s.levels(st, q.account, resourceControl)
-	}
-	return p, err
+	p.SCP, p.RCP = st.levels(q.who.account, serviceControl), st.levels(q.account, resourceControl)
+	return p, nil
 }
 
 // userPolicies are a user's own and those of its groups.
@@ -280,7 +277,7 @@ func (s *Server) ofAWS(arn string) (document, bool) {
 	parts[1] = "aws"
 	arn = strings.Join(parts, ":")
 	if d, ok := s.ofAmazon.Load(arn); ok {
-		return d.(document), true //nolint:forcetypeassert,errcheck // only documents are stored
+		return d.(document), true // only documents are stored
 	}
 	text := everything
 	if arn != administratorAccess { // which needs no table, so that a start is quick

@@ -147,14 +147,19 @@ func TestEncodedMessage(t *testing.T) {
 		t.Fatal(err)
 	}
 	var message struct {
-		Allowed, ExplicitDeny bool
-		MatchedStatements     struct {
-			Items []struct{ StatementID string }
-		}
+		Allowed           bool `json:"allowed"`
+		ExplicitDeny      bool `json:"explicitDeny"`
+		MatchedStatements struct {
+			Items []struct {
+				StatementID string `json:"statementId"`
+			} `json:"items"`
+		} `json:"matchedStatements"`
 		Context struct {
-			Action    string
-			Principal struct{ ARN string }
-		}
+			Action    string `json:"action"`
+			Principal struct {
+				ARN string `json:"arn"`
+			} `json:"principal"`
+		} `json:"context"`
 	}
 	if err := json.Unmarshal([]byte(text), &message); err != nil {
 		t.Fatal(err)

@@ -104,7 +104,7 @@ func statementProblems(kind policyKind, s iam.Statement, add func(string)) {
 		add("Missing required field Principal")
 	case kind == identityPolicy && s.Principal != nil:
 		add("Policy document should not specify a principal.")
-	case kind == controlPolicy && s.Principal != nil && !(s.Principal.Any || slices.Equal(s.Principal.AWS, []string{"*"})):
+	case kind == controlPolicy && s.Principal != nil && !s.Principal.Any && !slices.Equal(s.Principal.AWS, []string{"*"}):
 		add("Syntax errors in policy. (the principal of a control policy is \"*\")")
 	}
 	if kind == trustPolicy {

@@ -70,8 +70,8 @@ func alreadyExists(format string, args ...any) *failure {
 	return fail(http.StatusConflict, "EntityAlreadyExists", format, args...)
 }
 
-func deleteConflict(format string, args ...any) *failure {
-	return fail(http.StatusConflict, "DeleteConflict", format, args...)
+func deleteConflict(message string) *failure {
+	return fail(http.StatusConflict, "DeleteConflict", "%s", message)
 }
 
 func quota(name string, limit int) *failure {

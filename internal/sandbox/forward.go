@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
+	"log/slog"
 	"maps"
 	"net/http"
 	"net/url"
@@ -96,7 +97,7 @@ func (f *forwarder) pass(c *call) error {
 	req.Host = c.r.Host
 	res, err := f.client.Do(req)
 	if err != nil {
-		c.s.log.ErrorContext(c.ctx(), "a call could not be passed on", "to", f.to.String(), "error", err)
+		c.s.log.ErrorContext(c.ctx(), "a call could not be passed on", slog.String("to", f.to.String()), slog.Any("error", err))
 		return fail(http.StatusServiceUnavailable, "ServiceUnavailable", "The sandbox passes this on to %s, which does not answer.", f.to)
 	}
 	defer func() { _ = res.Body.Close() }()
@@ -142,7 +143,8 @@ func (c *call) permissions() ([]permission, error) {
 	for name, values := range c.params {
 		fields[name] = values[0]
 	}
-	r, ok := rule{}, false
+	var r rule
+	var ok bool
 	if c.protocol == restJSON {
 		r, ok = routed(c.service, c.r.Method, c.r.URL.Path, fields)
 		c.operation = r.operation

@@ -309,7 +309,7 @@ func (c *call) setDefaultPolicyVersion() ([]node, error) {
 
 func (c *call) listEntitiesForPolicy() ([]node, error) {
 	a, arn := c.account(), c.params.text("PolicyArn")
-	if _, err := c.attachable(a, arn); err != nil {
+	if err := c.attachable(a, arn); err != nil {
 		return nil, noPolicy(arn)
 	}
 	uses := func(h holder) bool {
@@ -475,15 +475,15 @@ func (k kind) list(c *call) ([]node, error) {
 	return []node{texts("PolicyNames", slices.Sorted(maps.Keys(h.Inline))), flag("IsTruncated", false)}, nil
 }
 
-// attachable is a managed policy that can be attached in an account.
-func (c *call) attachable(a *account, arn string) (document, error) {
-	if p := a.policyByARN(arn); p != nil {
-		return p.current(), nil
+// attachable refuses what is no managed policy, or one of another partition.
+func (c *call) attachable(a *account, arn string) error {
+	if a.policyByARN(arn) != nil {
+		return nil
 	}
-	if d, ok := c.s.ofAWS(arn); ok && strings.HasPrefix(arn, "arn:"+a.Partition+":") {
-		return d, nil
+	if _, ok := c.s.ofAWS(arn); ok && strings.HasPrefix(arn, "arn:"+a.Partition+":") {
+		return nil
 	}
-	return document{}, noSuchEntity("Policy %s does not exist or is not attachable.", clip(arn))
+	return noSuchEntity("Policy %s does not exist or is not attachable.", clip(arn))
 }
 
 // checkBoundary refuses a boundary that is no policy.
@@ -500,7 +500,7 @@ func (s *Server) checkBoundary(a *account, arn string) error {
 func (k kind) attach(c *call) ([]node, error) {
 	arn := c.params.text("PolicyArn")
 	return k.change(c, func(a *account, h *holder, _ string) error {
-		if _, err := c.attachable(a, arn); err != nil {
+		if err := c.attachable(a, arn); err != nil {
 			return err
 		}
 		switch {

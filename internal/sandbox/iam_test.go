@@ -386,11 +386,11 @@ func TestSimulation(t *testing.T) {
 	}
 	var got []string
 	for _, r := range out.EvaluationResults {
-		line := fmt.Sprintf("%s %s", *r.EvalActionName, r.EvalDecision)
+		line := []string{*r.EvalActionName, string(r.EvalDecision)}
 		for _, m := range r.MatchedStatements {
-			line += fmt.Sprintf(" %s (%s)", *m.SourcePolicyId, m.SourcePolicyType)
+			line = append(line, fmt.Sprintf("%s (%s)", *m.SourcePolicyId, m.SourcePolicyType))
 		}
-		got = append(got, line)
+		got = append(got, strings.Join(line, " "))
 	}
 	want := []string{
 		"s3:GetObject allowed own of user ann (user)",

@@ -222,7 +222,7 @@ func (c *call) getAccessKeyLastUsed() ([]node, error) {
 	}
 	last := tree("AccessKeyLastUsed", leaf("ServiceName", "N/A"), leaf("Region", "N/A"))
 	if v, ok := c.s.lastUsed.Load(id); ok {
-		use := v.(keyUse) //nolint:forcetypeassert,errcheck // only uses are stored
+		use := v.(keyUse) // only uses are stored
 		last = tree("AccessKeyLastUsed", moment("LastUsedDate", use.At), leaf("ServiceName", use.Service), leaf("Region", use.Region))
 	}
 	return []node{leaf("UserName", owner.user.Name), last}, nil

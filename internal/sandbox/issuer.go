@@ -10,6 +10,7 @@ import (
 	"encoding/base64"
 	"encoding/json"
 	"fmt"
+	"maps"
 	"net/http"
 	"strings"
 	"time"
@@ -113,9 +114,7 @@ func (s *Server) Token(in TokenRequest) (string, error) {
 	claims := map[string]any{
 		"iss": s.issuerURL(i.Name), "sub": in.Subject, "aud": []string{audience}, "iat": now.Add(min(0, life)).Unix(), "nbf": now.Add(min(0, life)).Unix(), "exp": now.Add(life).Unix(),
 	}
-	for k, v := range in.Claims {
-		claims[k] = v
-	}
+	maps.Copy(claims, in.Claims)
 	raw, err := json.Marshal(claims)
 	if err != nil {
 		return "", err

@@ -35,7 +35,7 @@ const (
 	longestToken  = 21600 // seconds
 	instanceLife  = 6 * time.Hour
 	mostTokens    = 10_000
-	credentialURL = "meta-data/iam/security-credentials/"
+	credentialURL = "meta-data/iam/security-credentials/" //nolint:gosec // a path
 )
 
 func (m *metadataTokens) issue(instance string, ends, now time.Time) string {
@@ -189,9 +189,9 @@ func (s *Server) instanceCredentials(a *account, r *role, i *instance, now time.
 	st := s.effective(now)
 	context := map[string][]string{"aws:CurrentTime": {now.Format(isoTime)}, "aws:SecureTransport": {"true"}, "aws:SourceAccount": {a.ID}, "sts:RoleSessionName": {i.ID}}
 	service := "ec2.amazonaws.com"
-	ok, err := s.trusts(st, a, r, iam.ServicePrincipal(service), "sts:AssumeRole", context)
+	ok, err := st.trusts(a, r, iam.ServicePrincipal(service), "sts:AssumeRole", context)
 	if err == nil && !ok && a.Partition == "aws-cn" {
-		ok, err = s.trusts(st, a, r, iam.ServicePrincipal(service+".cn"), "sts:AssumeRole", context)
+		ok, err = st.trusts(a, r, iam.ServicePrincipal(service+".cn"), "sts:AssumeRole", context)
 	}
 	if err != nil || !ok {
 		return object(map[string]any{

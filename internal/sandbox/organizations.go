@@ -152,10 +152,10 @@ func (o *organization) line(account string) []string {
 
 // levels are the control policies over an account, from the root down; nil where there are none. The management account
 // stands under none.
-func (s *Server) levels(st *state, account, kind string) ([]iam.Level, error) {
+func (st *state) levels(account, kind string) []iam.Level {
 	o := st.organizationOf(account)
 	if o == nil || o.Master == account || !slices.Contains(o.Enabled, kind) {
-		return nil, nil
+		return nil
 	}
 	owner := st.Accounts[o.Master]
 	var out []iam.Level
@@ -168,7 +168,7 @@ func (s *Server) levels(st *state, account, kind string) ([]iam.Level, error) {
 		}
 		out = append(out, level)
 	}
-	return out, nil
+	return out
 }
 
 // request is what calls of Organizations bring: all members that any of them takes.

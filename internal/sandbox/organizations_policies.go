@@ -3,7 +3,6 @@ package sandbox
 import (
 	"maps"
 	"slices"
-	"strings"
 )
 
 // policyKind checks the kind of policy that a call names.
@@ -282,25 +281,4 @@ func detachControlPolicy(_ *call, o *organization, in request) (any, error) {
 	}
 	o.Attached[in.TargetID] = slices.Delete(have, i, i+1)
 	return nil, nil //nolint:nilnil // the call answers nothing
-}
-
-// unitByPath finds a unit by its names from the root down, divided by slashes.
-func (o *organization) unitByPath(path string) string {
-	at := o.Root
-	for name := range strings.SplitSeq(strings.Trim(path, "/"), "/") {
-		if name == "" {
-			continue
-		}
-		next := ""
-		for _, u := range o.unitsBelow(at) {
-			if u.Name == name {
-				next = u.ID
-			}
-		}
-		if next == "" {
-			return ""
-		}
-		at = next
-	}
-	return at
 }

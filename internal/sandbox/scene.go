@@ -219,8 +219,8 @@ func (s *Server) Seed(text []byte) (Seeded, error) {
 // expand puts the addresses of issuers into the text of a scene.
 func (s *Server) expand(text []byte) []byte {
 	if bytes.Contains(text, []byte("{{thumbprint}}")) {
-		if print, err := s.Thumbprint(); err == nil {
-			text = bytes.ReplaceAll(text, []byte("{{thumbprint}}"), []byte(print))
+		if sum, err := s.Thumbprint(); err == nil {
+			text = bytes.ReplaceAll(text, []byte("{{thumbprint}}"), []byte(sum))
 		}
 	}
 	placeholder := regexp.MustCompile(`\{\{issuer\.([A-Za-z0-9-]+)\}\}`)

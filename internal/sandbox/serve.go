@@ -139,7 +139,7 @@ func (s *Server) TLS() (*tls.Config, error) {
 		DNSNames: []string{"localhost"}, IPAddresses: []net.IP{net.IPv4(127, 0, 0, 1), net.IPv6loopback},
 		KeyUsage: x509.KeyUsageDigitalSignature, ExtKeyUsage: []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth},
 	}
-	der, err := x509.CreateCertificate(rand.Reader, about, ca, key.Public(), signer.(crypto.Signer)) //nolint:forcetypeassert,errcheck // every private key is one
+	der, err := x509.CreateCertificate(rand.Reader, about, ca, key.Public(), signer.(crypto.Signer)) // every private key is one
 	if err != nil {
 		return nil, err
 	}

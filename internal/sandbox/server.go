@@ -9,6 +9,7 @@ import (
 	"fmt"
 	"log/slog"
 	"net/http"
+	"slices"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -158,9 +159,10 @@ func (s *Server) effective(now time.Time) *state {
 		return st
 	}
 	past := *s.past.Load()
-	for i := len(past) - 1; i >= 0; i-- {
-		if !past[i].since.After(now.Add(-delay)) || i == 0 {
-			return past[i]
+	for _, old := range slices.Backward(past) {
+		st = old // the oldest that is known, in the end
+		if !old.since.After(now.Add(-delay)) {
+			break
 		}
 	}
 	return st
@@ -249,7 +251,7 @@ func (c *call) serve() {
 	if err != nil {
 		f := asFailure(err)
 		if f.sort == internal {
-			c.s.log.ErrorContext(c.ctx(), "call of the sandbox failed", "error", err)
+			c.s.log.ErrorContext(c.ctx(), "call of the sandbox failed", slog.Any("error", err))
 		}
 		c.refuse(f)
 		c.note(f)

@@ -107,7 +107,7 @@ func parsePresigned(params url.Values) (signature, error) {
 		seconds, err := strconv.Atoi(text)
 		const week = 604800
 		if err != nil || seconds < 1 || seconds > week {
-			return signature{}, fmt.Errorf("X-Amz-Expires is %s; it is a number of seconds from 1 to %d", clip(text), week) //nolint:staticcheck // a header's name
+			return signature{}, fmt.Errorf("X-Amz-Expires is %s; it is a number of seconds from 1 to %d", clip(text), week)
 		}
 		s.Life = time.Duration(seconds) * time.Second
 	}
@@ -123,7 +123,7 @@ func (s signature) complete(credential, signed, at string) (signature, error) {
 	}
 	s.KeyID, s.Day, s.Region, s.Service = parts[0], parts[1], parts[2], parts[3]
 	if parts[4] != "aws4_request" {
-		return signature{}, errors.New("Credential should be scoped with a valid terminator: 'aws4_request', not '" + clip(parts[4]) + "'.") //nolint:revive,staticcheck // AWS's words
+		return signature{}, errors.New("Credential should be scoped with a valid terminator: 'aws4_request', not '" + clip(parts[4]) + "'.") //nolint:staticcheck // AWS's words
 	}
 	when, err := time.Parse(amzTime, at)
 	if err != nil {

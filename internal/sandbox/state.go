@@ -181,6 +181,7 @@ func (a *account) groupARN(g *group) string     { return a.arn("group" + g.Path 
 func (a *account) roleARN(r *role) string       { return a.arn("role" + r.Path + r.Name) }
 func (a *account) policyARN(p *policy) string   { return a.arn("policy" + p.Path + p.Name) }
 func (a *account) profileARN(p *profile) string { return a.arn("instance-profile" + p.Path + p.Name) }
+
 func (a *account) providerARN(url string) string {
 	return a.arn("oidc-provider/" + url)
 }

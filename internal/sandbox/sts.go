@@ -329,12 +329,8 @@ func principalOf(st *state, who *caller) (iam.Principal, error) {
 }
 
 // trusts asks a trust policy about a principal that has no policies of its own: a service or an identity provider.
-func (s *Server) trusts(st *state, a *account, r *role, p iam.Principal, action string, context map[string][]string) (bool, error) {
-	policies := iam.Policies{Resource: &iam.Policy{Name: "trust policy of " + r.Name, Document: r.Trust.parsed}}
-	var err error
-	if policies.RCP, err = s.levels(st, a.ID, resourceControl); err != nil {
-		return false, err
-	}
+func (st *state) trusts(a *account, r *role, p iam.Principal, action string, context map[string][]string) (bool, error) {
+	policies := iam.Policies{Resource: &iam.Policy{Name: "trust policy of " + r.Name, Document: r.Trust.parsed}, RCP: st.levels(a.ID, resourceControl)}
 	set, err := iam.Compile(policies, iam.Settings{})
 	if err != nil {
 		return false, err

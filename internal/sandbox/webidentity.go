@@ -10,6 +10,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"log/slog"
 	"maps"
 	"net"
 	"net/http"
@@ -36,9 +37,37 @@ type webClaims struct {
 	Methods   []string `json:"amr"`
 	Source    string   `json:"https://aws.amazon.com/source_identity"`
 	Tags      struct {
-		Principal map[string][]string `json:"principal_tags"`
-		Lasting   []string            `json:"transitive_tag_keys"`
+		Principal map[string]audience `json:"principal_tags"`
+		Lasting   audience            `json:"transitive_tag_keys"`
 	} `json:"https://aws.amazon.com/tags"`
+}
+
+// flatTags reads the other form of session tags, which has a claim for each.
+func (c *webClaims) flatTags(raw []byte) error {
+	var all map[string]json.RawMessage
+	if err := json.Unmarshal(raw, &all); err != nil {
+		return err
+	}
+	for name, value := range all {
+		key, isTag := strings.CutPrefix(name, "https://aws.amazon.com/tags/principal_tags/")
+		isLasting := name == "https://aws.amazon.com/tags/transitive_tag_keys"
+		var values audience
+		if isTag || isLasting {
+			if err := json.Unmarshal(value, &values); err != nil {
+				return err
+			}
+		}
+		switch {
+		case isTag:
+			if c.Tags.Principal == nil {
+				c.Tags.Principal = map[string]audience{}
+			}
+			c.Tags.Principal[key] = values
+		case isLasting:
+			c.Tags.Lasting = append(c.Tags.Lasting, values...)
+		}
+	}
+	return nil
 }
 
 // audience is one text or several.
@@ -117,7 +146,7 @@ func (c *call) assumeRoleWithWebIdentity() ([]node, error) {
 		actions = append(actions, "sts:SetSourceIdentity")
 	}
 	for _, action := range actions {
-		ok, err := c.s.trusts(st, a, r, iam.FederatedPrincipal(a.providerARN(p.URL)), action, condition)
+		ok, err := st.trusts(a, r, iam.FederatedPrincipal(a.providerARN(p.URL)), action, condition)
 		if err != nil {
 			return nil, err
 		}
@@ -173,7 +202,11 @@ func (c *call) webContext(a *account, r *role, p *provider, claims webClaims, w 
 func (c *call) identify(a *account, token string) (*provider, webClaims, error) {
 	var claims webClaims
 	jws, err := jose.ParseSignedCompact(token, []jose.SignatureAlgorithm{jose.RS256, jose.RS384, jose.RS512, jose.ES256, jose.ES384, jose.ES512})
-	if err != nil || json.Unmarshal(jws.UnsafePayloadWithoutVerification(), &claims) != nil {
+	if err != nil {
+		return nil, claims, badToken(notJWT)
+	}
+	payload := jws.UnsafePayloadWithoutVerification() // what counts of it is verified below
+	if json.Unmarshal(payload, &claims) != nil || claims.flatTags(payload) != nil {
 		return nil, claims, badToken(notJWT)
 	}
 	p := a.providerOf(claims.Issuer)
@@ -303,7 +336,7 @@ func (s *Server) verificationKeys(ctx context.Context, issuer string, prints []s
 
 // unreachable says in STS's words why the keys could not be had. The true reason is in the log.
 func (s *Server) unreachable(ctx context.Context, issuer string, err error) error {
-	s.log.WarnContext(ctx, "an issuer's keys could not be fetched", "issuer", issuer, "error", err)
+	s.log.WarnContext(ctx, "an issuer's keys could not be fetched", slog.String("issuer", issuer), slog.Any("error", err))
 	var network net.Error
 	switch {
 	case errors.Is(err, errThumbprint):
