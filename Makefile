@@ -14,7 +14,7 @@ build: ## build bin/belay
 	go build -trimpath -buildvcs=false -ldflags '$(LDFLAGS)' -o bin/belay ./cmd/belay
 
 run: build ## start a manager and a delegate on this machine
-	bin/belay up
+	bin/belay up --sandbox
 
 test: ## install what the tests need and run all of them
 	scripts/test.sh

@@ -233,6 +233,9 @@ func files(name string) ([]string, error) {
 		case d.IsDir():
 			return nil
 		}
+		if strings.HasSuffix(path, sceneSuffix) {
+			return nil // for the sandbox, which may lie beside what is applied
+		}
 		if ext := strings.ToLower(filepath.Ext(path)); slices.Contains([]string{".yaml", ".yml", ".json"}, ext) {
 			paths = append(paths, path)
 		}

@@ -58,7 +58,7 @@ func run(ctx context.Context, args []string, io Streams) int {
 		kong.Writers(io.Out, io.Err),
 		kong.DefaultEnvars("BELAY"),
 		kong.ConfigureHelp(kong.HelpOptions{Compact: true, NoExpandSubcommands: true}),
-		kong.Vars{"version": io.Version},
+		kong.Vars{"version": io.Version, "sandbox_listen": sandboxListen},
 		kong.Exit(func(int) { panic(exited{}) }),
 	)
 	if err != nil {
@@ -164,6 +164,7 @@ type commands struct {
 
 	Up        upCmd        `cmd:"" help:"Run a manager and a delegate on this machine."`
 	Manager   managerCmd   `cmd:"" help:"Run a manager."`
+	Sandbox   sandboxCmd   `cmd:"" help:"Run a sandbox in the place of AWS, and set its scene."`
 	Delegate  delegateCmd  `cmd:"" help:"Run a delegate, see who is there, keep delegate tokens."`
 	Apply     applyCmd     `cmd:"" help:"Make entities as files describe them."`
 	Connector connectorCmd `cmd:"" help:"Keep and test connectors."`

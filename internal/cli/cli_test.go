@@ -83,7 +83,13 @@ func TestScripts(t *testing.T) {
 				env.Setenv("AWS_EC2_METADATA_DISABLED", "true")
 				return nil
 			case strings.HasPrefix(name, "alone-"):
-				return nil
+				env.Setenv("AWS_EC2_METADATA_DISABLED", "true")
+				free, err := new(net.ListenConfig).Listen(context.Background(), "tcp", "127.0.0.1:0")
+				if err != nil {
+					return err
+				}
+				env.Setenv("FREE", free.Addr().String())
+				return free.Close()
 			}
 			s := serve(t, env)
 			if strings.HasPrefix(name, "aws-") {

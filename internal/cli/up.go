@@ -24,6 +24,7 @@ type upCmd struct {
 	serveFlags `embed:""`
 
 	StandIn string `help:"A stand-in for AWS: auto, always or never; auto starts one where this machine has no AWS credentials." enum:"auto,always,never" default:"auto"`
+	Sandbox bool   `help:"Take Belay's own sandbox for that stand-in, which checks what AWS checks, instead of moto."`
 	Tags    string `help:"Tags of the local delegate, with commas." default:"local"`
 }
 
@@ -75,7 +76,8 @@ func (cmd *upCmd) Run(ctx context.Context, a *app) (err error) {
 			err = errors.Join(err, <-end)
 		}
 	}()
-	keep := func(c *child) { children.Go(func() { c.keep(keeping, a) }) }
+	beside := func(run func(context.Context)) { children.Go(func() { run(keeping) }) }
+	keep := func(c *child) { beside(func(ctx context.Context) { c.keep(ctx, a) }) }
 
 	var s manager.Started
 	select {
@@ -89,7 +91,7 @@ func (cmd *upCmd) Run(ctx context.Context, a *app) (err error) {
 	if note := cmd.greet(a, s, data); note != nil {
 		return note
 	}
-	env := cmd.amazon(ctx, a, data, logs, keep)
+	env := cmd.amazon(ctx, a, s, data, logs, beside)
 	if ctx.Err() != nil {
 		return nil
 	}
@@ -193,7 +195,7 @@ func keyFor(path, account string) secret.Value {
 }
 
 // amazon decides whether a stand-in takes AWS's place, starts it, and gives the variables that lead to it.
-func (cmd *upCmd) amazon(ctx context.Context, a *app, data, logs string, keep func(*child)) map[string]string {
+func (cmd *upCmd) amazon(ctx context.Context, a *app, m manager.Started, data, logs string, beside func(func(context.Context))) map[string]string {
 	none := map[string]string{}
 	a.line("")
 	if endpoint := os.Getenv("AWS_ENDPOINT_URL"); endpoint != "" && cmd.StandIn != "always" {
@@ -208,6 +210,14 @@ func (cmd *upCmd) amazon(ctx context.Context, a *app, data, logs string, keep fu
 			a.line("The local delegate uses this machine's AWS credentials, from %s.", from)
 			return none
 		}
+	}
+	if cmd.Sandbox {
+		env, err := ownSandbox(ctx, a, m, data, logs, beside)
+		if err != nil {
+			a.note("The sandbox does not start: %s. Belay goes on without; connection tests will say what is missing.", err)
+			return none
+		}
+		return env
 	}
 	s, err := findStandIn(ctx, a, data)
 	if err == nil {
@@ -224,7 +234,8 @@ func (cmd *upCmd) amazon(ctx context.Context, a *app, data, logs string, keep fu
 		a.note("This machine has no AWS credentials, and a stand-in for AWS cannot be had: %s. Belay goes on without; connection tests will say what is missing.", err)
 		return none
 	}
-	keep(&child{name: "The stand-in for AWS", log: filepath.Join(logs, "stand-in.log"), command: s.command}) // no grace: it keeps nothing
+	moto := &child{name: "The stand-in for AWS", log: filepath.Join(logs, "stand-in.log"), command: s.command} // no grace: it keeps nothing
+	beside(func(ctx context.Context) { moto.keep(ctx, a) })
 	switch err := s.wait(ctx); {
 	case ctx.Err() != nil:
 		return none
