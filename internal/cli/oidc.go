@@ -44,6 +44,16 @@ type signingKey struct {
 	GoneAt    *time.Time `json:"goneAt"`
 }
 
+// signs is the key that signs now.
+func (i issuerBody) signs() string {
+	for _, k := range i.Keys {
+		if k.State == "active" {
+			return k.ID
+		}
+	}
+	return ""
+}
+
 func (k signingKey) word() cell {
 	switch k.State {
 	case "active":
@@ -243,12 +253,19 @@ type oidcRotate struct {
 
 // Run rotates the signing keys.
 func (cmd *oidcRotate) Run(ctx context.Context, a *app) error {
+	before, err := a.issuer(ctx, http.MethodGet, "/oidc", nil)
+	if err != nil {
+		return err
+	}
 	i, err := a.issuer(ctx, http.MethodPost, "/oidc/rotate", map[string]any{"algorithm": cmd.Algorithm, "revoke": cmd.Revoke})
 	if err != nil {
 		return err
 	}
 	return a.print(i, func() {
 		a.showIssuer(i)
+		if before.signs() == i.signs() {
+			a.note("Nobody has seen the next key yet, so the active one signs until verifiers have had the time to.")
+		}
 		switch {
 		case i.Hosted && cmd.Revoke:
 			a.note("Export the documents again and upload them now: until then AWS refuses new tokens, and takes those of revoked keys.")
