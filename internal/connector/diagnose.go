@@ -498,8 +498,7 @@ func noDelegateRemedy(c Connector) []string {
 }
 
 // facts is the evidence that every failed step shows: AWS's own words and what they belong to.
-func facts(f Failure) []Fact {
-	var out []Fact
+func facts(f Failure) (out []Fact) {
 	add := func(label, text string) {
 		if text != "" {
 			out = append(out, Fact{label, text})
@@ -520,7 +519,17 @@ func facts(f Failure) []Fact {
 	add("AWS answered", answer)
 	switch {
 	case answer != "":
-		add("AWS's words", f.Message)
+		// The encoded message is a thousand characters that nobody reads: it comes last.
+		words, encoded := f.Message, ""
+		if denial, ok := ParseDenial(f.Message); ok && len(denial.Encoded) > 0 {
+			words, encoded = strings.Replace(f.Message, denial.Encoded, "…", 1), denial.Encoded
+		}
+		add("AWS's words", words)
+		defer func() {
+			if encoded != "" {
+				out = append(out, Fact{"Encoded message", encoded})
+			}
+		}()
 	case f.Reason != ReasonConfiguration: // there the cause is the message
 		add("Error", f.Message)
 	}

@@ -19,8 +19,12 @@ type need struct {
 	asked      []connector.Asked
 }
 
-// mostAsked bounds how many actions one preflight asks about. The whole catalogue has some thousands.
-const mostAsked = 20_000
+const (
+	// mostNeeds bounds how many questions one preflight has. The whole catalogue has some 30,000.
+	mostNeeds = 100_000
+	// everything is from when on a capability counts as needing all of AWS (AdministratorAccess): it must be named.
+	everything = 10_000
+)
 
 // needs are the actions and resources behind capabilities: every Allow of their policies, narrowed to what the user named,
 // with patterns of actions written out.
@@ -63,8 +67,11 @@ func needs(o Options) ([]need, error) {
 			return nil, fmt.Errorf("read what %s needs: %w", c.ID, err)
 		}
 		one := need{capability: c, asked: asked(reference, statements)}
-		if count += len(one.asked); count > mostAsked {
-			return nil, fault.New(fault.Invalid, "these capabilities ask about more than %d actions; name fewer, or fewer resources", mostAsked)
+		if len(o.Capabilities) == 0 && len(one.asked) >= everything {
+			continue
+		}
+		if count += len(one.asked); count > mostNeeds {
+			return nil, fault.New(fault.Invalid, "these capabilities ask about more than %d actions; name fewer, or fewer resources", mostNeeds)
 		}
 		all = append(all, one)
 	}

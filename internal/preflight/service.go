@@ -116,7 +116,11 @@ func (s *Service) Preflights(ctx context.Context, who audit.Caller, at scope.Sco
 	return s.Store.Preflights(ctx, at, id, limit)
 }
 
-// Asked is what a runner asks AWS about.
+// mostAsked bounds about how many actions a runner asks AWS. Each fifty are a call.
+const mostAsked = 1000
+
+// Asked is what a runner asks AWS about: of each capability in turn, until there are enough. What is not asked about can be
+// answered by the identity's policies only.
 func Asked(o Options) ([]connector.Asked, error) {
 	all, err := needs(o)
 	if err != nil {
@@ -124,9 +128,14 @@ func Asked(o Options) ([]connector.Asked, error) {
 	}
 	var out []connector.Asked
 	seen := map[connector.Asked]bool{}
-	for _, n := range all {
-		for _, a := range n.asked {
-			if !seen[a] {
+	for i, more := 0, true; more && len(out) < mostAsked; i++ {
+		more = false
+		for _, n := range all {
+			if i >= len(n.asked) {
+				continue
+			}
+			more = true
+			if a := n.asked[i]; !seen[a] && len(out) < mostAsked {
 				seen[a] = true
 				out = append(out, a)
 			}
