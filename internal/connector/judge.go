@@ -53,6 +53,8 @@ func (p *Permissions) Judge(region string) *Judge {
 		return j
 	}
 	if j.who, err = p.Caller(); err == nil {
+		// Resources' own policies are not read: whether they agree is not asked, only the identity's side is.
+		policies.Resource = delegating(j.who.Account())
 		j.best, err = iam.Compile(policies, iam.Settings{Discover: true})
 	}
 	if err == nil {
@@ -104,6 +106,25 @@ func (j *Judge) May(a Asked) Judgement {
 		return p.byProbe(one, "it depends on the request: "+strings.Join(conditions(sure), "; "))
 	}
 	return p.crossChecked(one)
+}
+
+// delegating is a resource's policy that leaves the decision to the policies of an account's identities.
+func delegating(account string) *iam.Policy {
+	return &iam.Policy{Name: "a policy that delegates to the account", Document: &iam.Document{Version: "2012-10-17", Statements: []iam.Statement{{
+		Effect: iam.Allow, Principal: &iam.Principals{AWS: []string{account}}, Action: iam.Patterns{Values: []string{"*"}}, Resource: iam.Patterns{Values: []string{"*"}},
+	}}}}
+}
+
+// otherSide is what must agree besides, for actions that the resource's own policy decides too.
+func otherSide(a Asked) string {
+	service, name, _ := strings.Cut(strings.ToLower(a.Action), ":")
+	switch {
+	case service == "sts" && strings.HasPrefix(name, "assumerole"):
+		return "the role's trust policy must let the identity in too"
+	case service == "kms" && a.Resource != "*":
+		return "the key's policy must allow it too"
+	}
+	return ""
 }
 
 // conditions are the reasons of a denial that hangs on conditions.
@@ -164,6 +185,9 @@ func (p Probe) what() string {
 func (p *Permissions) crossChecked(j Judgement) Judgement {
 	scp := p.Unknown(PartSCP)
 	one, asked := p.probe(j.Asked)
+	if other := otherSide(j.Asked); other != "" && j.Answer == MayDo {
+		j.Caveats = append(j.Caveats, j.Action+": "+other)
+	}
 	switch {
 	case !asked || one.Allowed == (j.Answer == MayDo):
 		if j.Answer == MayDo && scp != "" && !asked {
