@@ -323,3 +323,11 @@ func epoch(s string) (time.Time, bool) {
 	n, err := strconv.ParseInt(whole, 10, 64)
 	return time.Unix(n, 0).UTC(), err == nil
 }
+
+// Reads reports whether a value is one that the condition's operator can compare: an address or a range for IpAddress, a
+// date for DateLessThan, true or false for Bool and Null. A value that it cannot compare never matches. Strings and ARNs
+// are always read.
+func (c Condition) Reads(value string) bool {
+	compiled := compileCondition(&Condition{Operator: c.Operator}, true)
+	return compiled.operand(value, true).readable
+}

@@ -31,6 +31,11 @@ type ConditionKey struct {
 // Matches says whether a key of a policy is this key, with any text for the variable.
 func (k ConditionKey) Matches(name string) bool {
 	fixed := strings.IndexAny(k.Name, "$<")
+	if tag, ok := strings.CutSuffix(k.Name, "/tag-key"); ok || strings.HasSuffix(k.Name, "/") {
+		// AWS names a few keys of tags in this way: secretsmanager:ResourceTag/tag-key, sagemaker:ResourceTag/.
+		tag = strings.TrimSuffix(tag, "/") + "/"
+		return len(name) > len(tag) && compareFold(tag, name[:len(tag)]) == 0 || compareFold(k.Name, name) == 0
+	}
 	if fixed < 0 {
 		return compareFold(k.Name, name) == 0
 	}

@@ -25,6 +25,8 @@ func TestConditionKey(t *testing.T) {
 		"a number":                    {"s3:max-keys", service.ConditionKey{Name: "s3:max-keys", Type: service.Numeric}},
 		"an object's tag":             {"s3:ExistingObjectTag/team", service.ConditionKey{Name: "s3:ExistingObjectTag/<key>", Type: service.String}},
 		"the variable in the middle":  {"kms:EncryptionContext:app", service.ConditionKey{Name: "kms:EncryptionContext:${EncryptionContextKey}", Type: service.String}},
+		"a tag, named by a word":      {"secretsmanager:ResourceTag/team", service.ConditionKey{Name: "secretsmanager:ResourceTag/tag-key", Type: service.String}},
+		"a tag, without a word":       {"sagemaker:ResourceTag/team", service.ConditionKey{Name: "sagemaker:ResourceTag/", Type: service.String}},
 		"with the service of another": {"token.actions.githubusercontent.com:repository", service.ConditionKey{Name: "token.actions.githubusercontent.com:repository", Type: service.String}},
 		"a claim of a provider of one's own": {"oidc.eks.eu-central-1.amazonaws.com/id/0A1B:sub", service.ConditionKey{
 			Name: "oidc.eks.eu-central-1.amazonaws.com/id/0A1B:sub", Type: service.String,

@@ -7,4 +7,5 @@ type policyCmd struct {
 	List     policyList     `cmd:"" help:"List the capabilities that policies can be made for."`
 	Show     policyShow     `cmd:"" help:"Show what a capability needs, and from which page that is."`
 	For      policyFor      `cmd:"" help:"Make the policies for capabilities, narrowed to your resources."`
+	Lint     policyLint     `cmd:"" help:"Find what is wrong with policies in JSON and Terraform."`
 }
