@@ -22,6 +22,7 @@ import (
 	"log/slog"
 	"net/http"
 	"path"
+	"reflect"
 	"strings"
 	"time"
 
@@ -55,10 +56,24 @@ type Edge struct {
 // Router is the routes of one API. It is a handler for every path: those that it does not know are answered too, in the
 // API's words and never by a redirect.
 type Router struct {
-	edge  *Edge
-	words Words
-	mux   *http.ServeMux
+	edge   *Edge
+	words  Words
+	mux    *http.ServeMux
+	routes []Route
 }
+
+// Route is a route as its documentation needs it.
+type Route struct {
+	Method   string
+	Path     string
+	Open     bool         // for everybody
+	In       reflect.Type // of the body; nil: it reads none
+	Required bool         // the body must be there
+	Out      reflect.Type // of the answer, without its envelope
+}
+
+// Routes are all routes, in the order in which they were added.
+func (r *Router) Routes() []Route { return r.routes }
 
 // NewRouter makes a router without routes.
 func (e *Edge) NewRouter(w Words) *Router {
@@ -72,7 +87,8 @@ func (r *Router) Handle(pattern string, do Endpoint) { r.add(pattern, do, false)
 func (r *Router) HandleOpen(pattern string, do Endpoint) { r.add(pattern, do, true) }
 
 func (r *Router) add(pattern string, do Endpoint, open bool) {
-	_, route, _ := strings.Cut(pattern, " ")
+	method, route, _ := strings.Cut(pattern, " ")
+	r.routes = append(r.routes, Route{Method: method, Path: route, Open: open, In: do.in, Required: do.required, Out: do.out})
 	r.mux.HandleFunc(pattern, func(w http.ResponseWriter, req *http.Request) {
 		x, ok := w.(*exchange)
 		if !ok {

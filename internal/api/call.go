@@ -2,9 +2,11 @@ package api
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"net/url"
+	"reflect"
 	"slices"
 	"strconv"
 	"strings"
@@ -17,7 +19,9 @@ import (
 
 // Endpoint answers one route. Bare, Body and MaybeBody make one from a function.
 type Endpoint struct {
-	run func(ctx context.Context, x *exchange) (any, error)
+	run      func(ctx context.Context, x *exchange) (any, error)
+	in, out  reflect.Type
+	required bool // the body
 }
 
 // Call is what an endpoint gets beside a body: who calls, where, and the words in path and query.
@@ -30,7 +34,7 @@ type Call struct {
 
 // Bare makes an endpoint that reads no body.
 func Bare[Out any](do func(ctx context.Context, c Call) (Out, error)) Endpoint {
-	return Endpoint{func(ctx context.Context, x *exchange) (any, error) {
+	return Endpoint{out: reflect.TypeFor[Out](), run: func(ctx context.Context, x *exchange) (any, error) {
 		c, err := x.call()
 		if err != nil {
 			return nil, err
@@ -51,7 +55,7 @@ func MaybeBody[In, Out any](do func(ctx context.Context, c Call, in In) (Out, er
 
 // Raw makes an endpoint that needs a body of at most limit bytes and reads it by itself.
 func Raw[Out any](limit int, do func(ctx context.Context, c Call, text []byte) (Out, error)) Endpoint {
-	return Endpoint{func(ctx context.Context, x *exchange) (any, error) {
+	return Endpoint{in: reflect.TypeFor[json.RawMessage](), required: true, out: reflect.TypeFor[Out](), run: func(ctx context.Context, x *exchange) (any, error) {
 		c, err := x.call()
 		if err != nil {
 			return nil, err
@@ -65,7 +69,7 @@ func Raw[Out any](limit int, do func(ctx context.Context, c Call, text []byte) (
 }
 
 func withBody[In, Out any](do func(ctx context.Context, c Call, in In) (Out, error), required bool) Endpoint {
-	return Endpoint{func(ctx context.Context, x *exchange) (any, error) {
+	return Endpoint{in: reflect.TypeFor[In](), required: required, out: reflect.TypeFor[Out](), run: func(ctx context.Context, x *exchange) (any, error) {
 		c, err := x.call()
 		if err != nil {
 			return nil, err

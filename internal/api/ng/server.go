@@ -86,7 +86,9 @@ type Server struct {
 }
 
 // Handler answers every path below /ng/api, with /gateway before it or without.
-func (s *Server) Handler() http.Handler {
+func (s *Server) Handler() http.Handler { return s.router() }
+
+func (s *Server) router() *api.Router {
 	r := s.Edge.NewRouter(words())
 
 	r.Handle("POST /ng/api/connectors", api.Body(s.createConnector))

@@ -89,7 +89,9 @@ type Server struct {
 }
 
 // Handler answers every path, those of this API and those that nothing lives at.
-func (s *Server) Handler() http.Handler {
+func (s *Server) Handler() http.Handler { return s.router() }
+
+func (s *Server) router() *api.Router {
 	r := s.Edge.NewRouter(words())
 
 	r.Handle("GET /belay/v1/whoami", api.Bare(s.whoami))
