@@ -8,6 +8,7 @@ import (
 	"net"
 	"net/http"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus/promhttp"
@@ -16,17 +17,19 @@ import (
 	"github.com/belay-dev/belay/internal/api"
 	"github.com/belay-dev/belay/internal/api/link"
 	"github.com/belay-dev/belay/internal/api/ng"
+	"github.com/belay-dev/belay/internal/api/openapi"
 	v1 "github.com/belay-dev/belay/internal/api/v1"
 	"github.com/belay-dev/belay/internal/identity"
 )
 
 // handler places every path: NextGen and Belay's own API, the delegates' protocol, documentation, and what operators ask.
 type handler struct {
-	manager *Manager
-	ng      http.Handler
-	v1      http.Handler
-	link    http.Handler
-	metrics http.Handler
+	manager  *Manager
+	document func() ([]byte, error) // of OpenAPI
+	ng       http.Handler
+	v1       http.Handler
+	link     http.Handler
+	metrics  http.Handler
 }
 
 // newHandler builds the edges.
@@ -48,8 +51,10 @@ func (m *Manager) newHandler() *handler {
 		Pinger: &pinger{Queue: m.Queue, Audit: m.Trail}, Tasks: &taskReader{Store: m.Store, Audit: m.Trail}, Issuer: m.Issuer,
 		Pages: docs.Errors(), Version: c.Version, Now: now,
 	}
+	groups := []openapi.Group{nextGen.Group(), own.Group()}
 	return &handler{
-		manager: m, ng: nextGen.Handler(), v1: own.Handler(), link: m.link.Handler(),
+		document: sync.OnceValues(func() ([]byte, error) { return openapi.Document(c.Version, m.url(), groups, others()) }),
+		manager:  m, ng: nextGen.Handler(), v1: own.Handler(), link: m.link.Handler(),
 		metrics: promhttp.HandlerFor(m.prometheus, promhttp.HandlerOpts{Registry: m.prometheus}),
 	}
 }
@@ -69,6 +74,8 @@ func (h *handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		h.ready(w, r)
 	case path == "/metrics":
 		h.metrics.ServeHTTP(w, r)
+	case path == "/openapi.json" && (r.Method == http.MethodGet || r.Method == http.MethodHead):
+		h.openAPI(w, r)
 	default:
 		h.v1.ServeHTTP(w, r) // and the JSON answer for whatever there is not
 	}
@@ -150,4 +157,34 @@ func (m *Manager) serve(ctx context.Context) error {
 		err = errors.Join(err, ended)
 	}
 	return err
+}
+
+// openAPI serves the OpenAPI document of all that is served here. It is made when it is first asked for.
+func (h *handler) openAPI(w http.ResponseWriter, r *http.Request) {
+	text, err := h.document()
+	if err != nil {
+		h.manager.config.Log.ErrorContext(r.Context(), "the OpenAPI document cannot be made", slog.Any("error", err))
+		answer(w, http.StatusInternalServerError, map[string]string{"message": "the OpenAPI document cannot be made; the manager's log has the cause"})
+		return
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.Header().Set("Cache-Control", "public, max-age=300")
+	_, _ = w.Write(text) // the other side hung up
+}
+
+// others are the paths that no router of an API has.
+func others() []openapi.Extra {
+	var all []openapi.Extra
+	for _, c := range link.Calls() { // a token of the delegate's own proves who it is
+		all = append(all, openapi.Extra{Method: c.Method, Path: c.Path, Summary: c.Summary, Tag: "delegates", Open: true})
+	}
+	operator := func(path, summary string) openapi.Extra {
+		return openapi.Extra{Method: http.MethodGet, Path: path, Summary: summary, Tag: "operators", Open: true}
+	}
+	return append(all,
+		operator("/healthz", "The manager lives"),
+		operator("/readyz", "The manager can do its work: the database answers"),
+		operator("/metrics", "Metrics, as Prometheus reads them"),
+		operator("/openapi.json", "This document"),
+	)
 }

@@ -143,26 +143,46 @@ type caller struct {
 	*credential
 }
 
+// route is a call of the protocol.
+type route struct {
+	method, path, name string
+	call               call
+	summary            string
+}
+
+func (s *Server) routes() []route {
+	return []route{
+		{http.MethodPost, protocol.PathRegister, "register", s.register, "A delegate comes"},
+		{http.MethodPost, protocol.PathHeartbeat, "heartbeat", s.heartbeat, "A delegate is there"},
+		{http.MethodGet, protocol.PathEvents, "events", s.events, "What a delegate may take; held until there is something"},
+		{http.MethodPut, protocol.PathAcquire, "acquire", s.acquire, "Take a task by its id, with its secrets"},
+		{http.MethodPost, protocol.PathResult, "result", s.result, "What came of a task"},
+		{http.MethodPost, protocol.PathRunnerResult, "result", s.runnerResult, "What came of a task, as runners say it"},
+		{http.MethodPost, protocol.PathRunnerResultV2, "result", s.runnerResult, "What came of a task, as newer runners say it"},
+		{http.MethodPost, protocol.PathCapacity, "capacity", s.capacity, "How much a delegate can take"},
+		{http.MethodPost, protocol.PathLogs, "logs", s.taskLogs, "Lines of a task's log"},
+		{http.MethodDelete, protocol.PathUnregister, "unregister", s.unregister, "A delegate goes"},
+	}
+}
+
+// Calls are the calls of the protocol with a sentence each, for the documentation.
+func Calls() []Call {
+	calls := []Call{{http.MethodGet, protocol.PathAccountStatus, "Is the account there"}}
+	for _, r := range (&Server{}).routes() {
+		calls = append(calls, Call{r.method, r.path, r.summary})
+	}
+	return calls
+}
+
+// Call is a call of the protocol.
+type Call struct{ Method, Path, Summary string }
+
 // Handler answers every path below /api/agent/, /api/executions/ and /api/account/; any other is 404 as text.
 func (s *Server) Handler() http.Handler {
 	s.prepare()
 	mux := http.NewServeMux()
-	for _, route := range []struct {
-		pattern, name string
-		call          call
-	}{
-		{"POST " + protocol.PathRegister, "register", s.register},
-		{"POST " + protocol.PathHeartbeat, "heartbeat", s.heartbeat},
-		{"GET " + protocol.PathEvents, "events", s.events},
-		{"PUT " + protocol.PathAcquire, "acquire", s.acquire},
-		{"POST " + protocol.PathResult, "result", s.result},
-		{"POST " + protocol.PathRunnerResult, "result", s.runnerResult},
-		{"POST " + protocol.PathRunnerResultV2, "result", s.runnerResult},
-		{"POST " + protocol.PathCapacity, "capacity", s.capacity},
-		{"POST " + protocol.PathLogs, "logs", s.taskLogs},
-		{"DELETE " + protocol.PathUnregister, "unregister", s.unregister},
-	} {
-		mux.Handle(route.pattern, s.handle(route.name, s.proved(route.call)))
+	for _, r := range s.routes() {
+		mux.Handle(r.method+" "+r.path, s.handle(r.name, s.proved(r.call)))
 	}
 	mux.Handle("GET "+protocol.PathAccountStatus, s.handle("status", func(r *http.Request) (any, error) { return s.accountStatus(r) }))
 	unknown := s.handle("unknown", func(r *http.Request) (any, error) {

@@ -69,7 +69,7 @@ func Document(version, server string, groups []Group, extras []Extra) ([]byte, e
 		}
 	}
 	for _, e := range extras {
-		op := object{"summary": e.Summary, "tags": []string{e.Tag}, "operationId": id(e.Method, e.Path), "responses": object{"200": object{"description": "done"}}}
+		op := object{"summary": e.Summary, "tags": []string{e.Tag}, "operationId": id(e.Method, e.Path), "responses": object{"2XX": object{"description": "done"}}}
 		if e.Open {
 			op["security"] = []object{}
 		}
@@ -136,7 +136,7 @@ func (s *schemas) operation(g Group, r api.Route, n Note) object {
 	op := object{
 		"summary": n.Summary, "tags": []string{g.Tag}, "operationId": id(r.Method, r.Path), "parameters": parameters,
 		"responses": object{
-			"200":     answer,
+			"2XX":     answer,
 			"default": object{"description": "refused, or failed", "content": object{g.Type: object{"schema": s.of(g.Failure)}}},
 		},
 	}

@@ -1,0 +1,26 @@
+package v1_test
+
+import (
+	"testing"
+
+	v1 "github.com/belay-dev/belay/internal/api/v1"
+	"github.com/belay-dev/belay/internal/audit"
+	"github.com/belay-dev/belay/internal/connector"
+	"github.com/belay-dev/belay/internal/scope"
+)
+
+func TestEveryExampleOfTheDocumentWorks(t *testing.T) {
+	t.Parallel()
+	w := serve(t)
+	w.connector(t, scope.Scope{}, "aws")
+	_, err := w.Connectors.Create(t.Context(), audit.System(w.Account, "test"), connector.Connector{
+		Scope: scope.Scope{Account: w.Account}, ID: "oidc", Name: "oidc", Credential: connector.OIDC{RoleARN: "arn:aws:iam::123456789012:role/belay"},
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	w.Runner.Answer = func(connector.Request) connector.Result {
+		return connector.Result{StartedAt: w.Clock.Now(), EndedAt: w.Clock.Now(), Evidence: &connector.Evidence{Region: "eu-central-1"}}
+	}
+	w.Replay(w.Admin, (&v1.Server{Edge: w.Edge}).Group())
+}
