@@ -7,6 +7,8 @@ import (
 	"fmt"
 	"net/http"
 	"net/url"
+	"slices"
+	"strconv"
 	"strings"
 	"time"
 
@@ -199,10 +201,8 @@ func sameReason(findings []v1.Finding) []*reason {
 }
 
 func appendNew(list []string, word string) []string {
-	for _, one := range list {
-		if one == word {
-			return list
-		}
+	if slices.Contains(list, word) {
+		return list
 	}
 	return append(list, word)
 }
@@ -219,7 +219,7 @@ func (cmd *connectorPreflights) Run(ctx context.Context, a *app) error {
 		return err
 	}
 	q := a.at()
-	q.Set("limit", fmt.Sprint(cmd.Limit))
+	q.Set("limit", strconv.Itoa(cmd.Limit))
 	var raw json.RawMessage
 	if err := c.v1(ctx, http.MethodGet, "/connectors/"+url.PathEscape(cmd.ID)+"/preflights", q, nil, &raw); err != nil {
 		return err

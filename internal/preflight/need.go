@@ -56,8 +56,7 @@ func needs(o Options) ([]need, error) {
 	count := 0
 	for _, c := range chosen {
 		statements, err := catalogue.Needs(c, o.Narrowing)
-		var input *catalogue.InputError
-		if errors.As(err, &input) {
+		if input, ok := errors.AsType[*catalogue.InputError](err); ok {
 			for _, p := range input.Problems {
 				problems.Add("narrowing", p)
 			}

@@ -72,11 +72,12 @@ type Finding struct {
 func (p *Preflight) Answer() connector.Answer {
 	answer := connector.MayDo
 	for _, r := range p.Results {
-		switch {
-		case r.Answer == connector.MayNotDo:
+		switch r.Answer {
+		case connector.MayNotDo:
 			return connector.MayNotDo
-		case r.Answer == connector.NotKnown:
+		case connector.NotKnown:
 			answer = connector.NotKnown
+		case connector.MayDo:
 		}
 	}
 	if p.Diagnosis != nil || len(p.Results) == 0 {
