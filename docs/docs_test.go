@@ -125,6 +125,7 @@ var commands = map[string][]string{
 	"flag":      {"list", "set"},
 	"audit":     {"list"},
 	"account":   {"list", "create", "admin-key"},
+	"sandbox":   {"run", "seed", "settings", "token"},
 	"oidc":      {"show", "set", "trust-policy", "token", "jwks", "rotate", "export", "check"},
 }
 

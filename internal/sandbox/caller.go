@@ -71,7 +71,9 @@ func (c *call) authenticate() error {
 		return fail(http.StatusForbidden, "RegionDisabledException", "STS is not activated in this region for account:%s. Your account administrator can activate STS in this region using the IAM Console.", who.account)
 	}
 	c.caller = who
-	c.s.lastUsed.Store(c.sig.KeyID, keyUse{c.now, c.service, c.region})
+	if who.session == nil {
+		c.s.lastUsed.Store(c.sig.KeyID, keyUse{c.now, c.service, c.region})
+	}
 	return nil
 }
 

@@ -331,6 +331,7 @@ func (c *call) addContext(st *state, q *question) {
 		set("aws:ResourceAccount", q.account)
 		if o := st.organizationOf(q.account); o != nil {
 			set("aws:ResourceOrgID", o.ID)
+			set("aws:ResourceOrgPaths", o.path(q.account))
 		}
 	}
 	st.principalContext(q.who, set)
@@ -346,6 +347,7 @@ func (st *state) principalContext(who *caller, set func(string, ...string)) {
 	set("aws:userid", who.userID)
 	if o := st.organizationOf(who.account); o != nil {
 		set("aws:PrincipalOrgID", o.ID)
+		set("aws:PrincipalOrgPaths", o.path(who.account))
 	}
 	kind, principal := "User", who.arn
 	labels := tags{}

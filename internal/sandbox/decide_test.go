@@ -55,25 +55,26 @@ organizations:
 func TestDecisions(t *testing.T) {
 	t.Parallel()
 	for name, tt := range map[string]struct{ ann, more, want string }{
-		"nothing":            {`tags: {}`, "", notAllowed + becauseNone},
-		"a managed policy":   {`attach: [regions]`, "", ""},
-		"a policy of AWS":    {`attach: [AmazonEC2ReadOnlyAccess]`, "", ""},
-		"an inline policy":   {`inline: {p: {Statement: [{Effect: Allow, Action: "ec2:describeregions", Resource: "*"}]}}`, "", ""},
-		"a group":            {`groups: [readers]`, "", ""},
-		"on an ARN":          {`inline: {p: {Statement: [{Effect: Allow, Action: "ec2:DescribeRegions", Resource: "arn:aws:ec2:*:*:*"}]}}`, "", notAllowed + becauseNone},
-		"a Region's":         {`inline: {p: {Statement: [{Effect: Allow, Action: "ec2:*", Resource: "*", Condition: {StringEquals: {"aws:RequestedRegion": eu-west-1}}}]}}`, "", notAllowed + becauseNone},
-		"with a variable":    {`inline: {p: {Version: "2012-10-17", Statement: [{Effect: Allow, Action: "ec2:*", Resource: "*", Condition: {StringEquals: {"aws:username": "${aws:PrincipalTag/me}"}}}]}}, tags: {me: ann}`, "", ""},
-		"a deny":             {`attach: [regions, no-regions]`, "", notAllowed + " with an explicit deny in an identity-based policy: arn:aws:iam::111111111111:policy/guard/no-regions" + encodedTail},
-		"a deny in a group":  {`attach: [regions], groups: [forbidden]`, "", notAllowed + " with an explicit deny in an identity-based policy: arn:aws:iam::111111111111:policy/guard/no-regions" + encodedTail},
-		"a deny in line":     {`attach: [regions], inline: {p: {Statement: [{Effect: Deny, Action: "ec2:*", Resource: "*"}]}}`, "", notAllowed + " with an explicit deny in an identity-based policy" + encodedTail},
-		"a boundary":         {`attach: [regions], boundary: narrow`, "", notAllowed + " because no permissions boundary allows the ec2:DescribeRegions action" + encodedTail},
-		"a wide boundary":    {`attach: [regions], boundary: AdministratorAccess`, "", ""},
-		"a denying boundary": {`attach: [regions], boundary: no-regions`, "", notAllowed + " with an explicit deny in a permissions boundary: arn:aws:iam::111111111111:policy/guard/no-regions" + encodedTail},
-		"an SCP that denies": {`attach: [regions]`, organized("FullAWSAccess, guard", ""), notAllowed + " with an explicit deny in a service control policy: arn:aws:organizations::999999999999:policy/o-*"},
-		"an SCP that lacks":  {`attach: [regions]`, organized("only-s3", ""), notAllowed + " because no service control policy allows the ec2:DescribeRegions action" + encodedTail},
-		"SCPs that allow":    {`attach: [regions]`, organized("FullAWSAccess, only-s3", ""), ""},
-		"SCPs that are off":  {`attach: [regions]`, organized("only-s3", "    enabled: []"), ""},
-		"a plain denial":     {`tags: {}`, "settings: {plainDenials: true}", notAllowed + " because no identity-based policy allows the ec2:DescribeRegions action"},
+		"nothing":                    {`tags: {}`, "", notAllowed + becauseNone},
+		"a managed policy":           {`attach: [regions]`, "", ""},
+		"a policy of AWS":            {`attach: [AmazonEC2ReadOnlyAccess]`, "", ""},
+		"an inline policy":           {`inline: {p: {Statement: [{Effect: Allow, Action: "ec2:describeregions", Resource: "*"}]}}`, "", ""},
+		"a group":                    {`groups: [readers]`, "", ""},
+		"on an ARN":                  {`inline: {p: {Statement: [{Effect: Allow, Action: "ec2:DescribeRegions", Resource: "arn:aws:ec2:*:*:*"}]}}`, "", notAllowed + becauseNone},
+		"a Region's":                 {`inline: {p: {Statement: [{Effect: Allow, Action: "ec2:*", Resource: "*", Condition: {StringEquals: {"aws:RequestedRegion": eu-west-1}}}]}}`, "", notAllowed + becauseNone},
+		"with a variable":            {`inline: {p: {Version: "2012-10-17", Statement: [{Effect: Allow, Action: "ec2:*", Resource: "*", Condition: {StringEquals: {"aws:username": "${aws:PrincipalTag/me}"}}}]}}, tags: {me: ann}`, "", ""},
+		"a deny":                     {`attach: [regions, no-regions]`, "", notAllowed + " with an explicit deny in an identity-based policy: arn:aws:iam::111111111111:policy/guard/no-regions" + encodedTail},
+		"a deny in a group":          {`attach: [regions], groups: [forbidden]`, "", notAllowed + " with an explicit deny in an identity-based policy: arn:aws:iam::111111111111:policy/guard/no-regions" + encodedTail},
+		"a deny in line":             {`attach: [regions], inline: {p: {Statement: [{Effect: Deny, Action: "ec2:*", Resource: "*"}]}}`, "", notAllowed + " with an explicit deny in an identity-based policy" + encodedTail},
+		"a boundary":                 {`attach: [regions], boundary: narrow`, "", notAllowed + " because no permissions boundary allows the ec2:DescribeRegions action" + encodedTail},
+		"a wide boundary":            {`attach: [regions], boundary: AdministratorAccess`, "", ""},
+		"a denying boundary":         {`attach: [regions], boundary: no-regions`, "", notAllowed + " with an explicit deny in a permissions boundary: arn:aws:iam::111111111111:policy/guard/no-regions" + encodedTail},
+		"an SCP that denies":         {`attach: [regions]`, organized("FullAWSAccess, guard", ""), notAllowed + " with an explicit deny in a service control policy: arn:aws:organizations::999999999999:policy/o-*"},
+		"an SCP that lacks":          {`attach: [regions]`, organized("only-s3", ""), notAllowed + " because no service control policy allows the ec2:DescribeRegions action" + encodedTail},
+		"by the organization's path": {`inline: {p: {Version: "2012-10-17", Statement: [{Effect: Allow, Action: "ec2:*", Resource: "*", Condition: {"ForAnyValue:StringLike": {"aws:PrincipalOrgPaths": "o-*/r-*/ou-*/"}}}]}}`, organized("FullAWSAccess", ""), ""},
+		"SCPs that allow":            {`attach: [regions]`, organized("FullAWSAccess, only-s3", ""), ""},
+		"SCPs that are off":          {`attach: [regions]`, organized("only-s3", "    enabled: []"), ""},
+		"a plain denial":             {`tags: {}`, "settings: {plainDenials: true}", notAllowed + " because no identity-based policy allows the ec2:DescribeRegions action"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -102,6 +103,7 @@ func TestDenialsOfIAM(t *testing.T) {
 	p := start(t, one(`inline: {p: {Version: "2012-10-17", Statement: [
 		{Effect: Allow, Action: "iam:GetUser", Resource: "arn:aws:iam::111111111111:user/${aws:username}"},
 		{Effect: Allow, Action: "iam:ListUsers", Resource: "*"},
+		{Effect: Allow, Action: "iam:AddRoleToInstanceProfile", Resource: "*"},
 		{Effect: Deny, Action: "iam:GetRole", Resource: "*"}]}}`, ""))
 	ann := p.iam(keyOf("ann"))
 	ctx := t.Context()
@@ -118,6 +120,10 @@ func TestDenialsOfIAM(t *testing.T) {
 			_, err := p.organizations(keyOf("ann")).ListRoots(ctx, nil)
 			return err
 		}, "AccessDeniedException: User: arn:aws:iam::111111111111:user/ann is not authorized to perform: organizations:ListRoots on resource: * because no identity-based policy allows the organizations:ListRoots action"},
+		"passing a role": {func() error {
+			_, err := ann.AddRoleToInstanceProfile(ctx, &iam.AddRoleToInstanceProfileInput{InstanceProfileName: aws.String("i"), RoleName: aws.String("r")})
+			return err
+		}, "AccessDenied: User: arn:aws:iam::111111111111:user/ann is not authorized to perform: iam:PassRole on resource: arn:aws:iam::111111111111:role/r because no identity-based policy allows the iam:PassRole action"},
 		"decoding": {func() error {
 			_, err := p.sts(keyOf("ann")).DecodeAuthorizationMessage(ctx, &sts.DecodeAuthorizationMessageInput{EncodedMessage: aws.String("x")})
 			return err

@@ -244,6 +244,10 @@ func (c *call) deleteProfile() ([]node, error) {
 }
 
 func (c *call) addRoleToProfile() ([]node, error) {
+	pass := question{who: c.caller, action: "iam:PassRole", resource: roleResource(c), account: c.caller.account, context: map[string][]string{"iam:PassedToService": {"ec2.amazonaws.com"}}}
+	if err := c.allow(pass); err != nil {
+		return nil, err
+	}
 	return nil, c.changeAccount(func(a *account) error {
 		p, err := c.profileOf(a)
 		if err != nil {

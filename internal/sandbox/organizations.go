@@ -150,6 +150,12 @@ func (o *organization) line(account string) []string {
 	return way
 }
 
+// path is the way to an account as condition keys have it: o-…/r-…/ou-…/
+func (o *organization) path(account string) string {
+	way := o.line(account)
+	return o.ID + "/" + strings.Join(way[:len(way)-1], "/") + "/"
+}
+
 // levels are the control policies over an account, from the root down; nil where there are none. The management account
 // stands under none.
 func (st *state) levels(account, kind string) []iam.Level {

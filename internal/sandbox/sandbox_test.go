@@ -157,9 +157,14 @@ const (
 // sign makes a request as an SDK would at a time.
 func (p *plane) sign(k key, service, region, body string, at time.Time) *request {
 	p.t.Helper()
-	req, err := http.NewRequestWithContext(p.t.Context(), http.MethodPost, p.url+"/", strings.NewReader(body))
+	return &request{signed(p.t, p.url, k, service, region, body, at), body}
+}
+
+func signed(tb testing.TB, to string, k key, service, region, body string, at time.Time) *http.Request {
+	tb.Helper()
+	req, err := http.NewRequestWithContext(tb.Context(), http.MethodPost, to+"/", strings.NewReader(body))
 	if err != nil {
-		p.t.Fatal(err)
+		tb.Fatal(err)
 	}
 	req.Header.Set("Content-Type", "application/x-www-form-urlencoded; charset=utf-8")
 	if service == "organizations" {
@@ -169,9 +174,9 @@ func (p *plane) sign(k key, service, region, body string, at time.Time) *request
 	sum := sha256.Sum256([]byte(body))
 	creds := aws.Credentials{AccessKeyID: k.id, SecretAccessKey: k.secret, SessionToken: k.token}
 	if err := v4.NewSigner().SignHTTP(context.Background(), creds, req, hex.EncodeToString(sum[:]), service, region, at); err != nil {
-		p.t.Fatal(err)
+		tb.Fatal(err)
 	}
-	return &request{req, body}
+	return req
 }
 
 // send gives status and body of the answer.

@@ -234,7 +234,7 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	default:
 		c := &call{s: s, r: r, w: w, now: now, requestID: requestID()}
 		h.Set("x-amzn-RequestId", c.requestID)
-		c.serve()
+		c.serve() //nolint:contextcheck // the call has its request's
 	}
 }
 

@@ -119,11 +119,11 @@ func (s signature) complete(credential, signed, at string) (signature, error) {
 	// The key id comes first, and might hold a slash in somebody's imagination; the other four parts cannot.
 	parts := strings.Split(credential, "/")
 	if len(parts) != 5 || slices.Contains(parts, "") {
-		return signature{}, fmt.Errorf("Credential must have exactly 5 slash-delimited elements, e.g. keyid/date/region/service/term, got '%s'", clip(credential)) //nolint:revive,staticcheck // AWS's words
+		return signature{}, fmt.Errorf("Credential must have exactly 5 slash-delimited elements, e.g. keyid/date/region/service/term, got '%s'", clip(credential)) //nolint:staticcheck // AWS's words
 	}
 	s.KeyID, s.Day, s.Region, s.Service = parts[0], parts[1], parts[2], parts[3]
 	if parts[4] != "aws4_request" {
-		return signature{}, errors.New("Credential should be scoped with a valid terminator: 'aws4_request', not '" + clip(parts[4]) + "'.") //nolint:staticcheck // AWS's words
+		return signature{}, errors.New("Credential should be scoped with a valid terminator: 'aws4_request', not '" + clip(parts[4]) + "'.")
 	}
 	when, err := time.Parse(amzTime, at)
 	if err != nil {

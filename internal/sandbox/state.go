@@ -257,11 +257,11 @@ func (a *account) clone() *account {
 		return r
 	})
 	c.Policies = cloned(a.Policies, func(p policy) policy {
-		p.entity, p.Versions = p.entity.clone(), slices.Clone(p.Versions)
+		p.entity, p.Versions = p.clone(), slices.Clone(p.Versions)
 		return p
 	})
 	c.Profiles = cloned(a.Profiles, func(p profile) profile {
-		p.entity = p.entity.clone()
+		p.entity = p.clone()
 		return p
 	})
 	c.Providers = cloned(a.Providers, func(p provider) provider {

@@ -50,20 +50,26 @@ func texts(name string, items []string) node {
 
 // write appends the element. Its parts are escaped, so any text can stand in it; what XML cannot hold becomes U+FFFD.
 func (n node) write(b *strings.Builder, indent string) {
-	b.WriteString(indent + "<" + n.name)
+	put := func(parts ...string) {
+		for _, p := range parts {
+			b.WriteString(p)
+		}
+	}
+	put(indent, "<", n.name)
 	switch {
 	case len(n.children) > 0:
-		b.WriteString(">\n")
+		put(">\n")
+		inside := indent + "  "
 		for _, c := range n.children {
-			c.write(b, indent+"  ")
+			c.write(b, inside)
 		}
-		b.WriteString(indent + "</" + n.name + ">\n")
+		put(indent, "</", n.name, ">\n")
 	case n.text != "":
-		b.WriteString(">")
+		put(">")
 		_ = xml.EscapeText(b, []byte(n.text)) // a Builder never fails
-		b.WriteString("</" + n.name + ">\n")
+		put("</", n.name, ">\n")
 	default:
-		b.WriteString("/>\n")
+		put("/>\n")
 	}
 }
 
@@ -90,6 +96,7 @@ func namespace(service string) string {
 // root writes an outermost element with its namespace.
 func root(name, namespace string, children ...node) string {
 	var b strings.Builder
+	b.Grow(4 << 10)
 	b.WriteString("<" + name)
 	if namespace != "" {
 		b.WriteString(` xmlns="` + namespace + `"`)
