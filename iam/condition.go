@@ -57,7 +57,7 @@ func (c *condition) operand(value string, variables bool) operand {
 	case opARN:
 		o.arn = compilePattern(value, variables, shortNever)
 	case opNumber:
-		o.number, err = strconv.ParseFloat(strings.TrimSpace(value), 64)
+		o.number, o.readable = parseNumber(value)
 	case opDate:
 		o.date, o.readable = parseDate(value)
 	case opBool, opNull:
@@ -72,6 +72,18 @@ func (c *condition) operand(value string, variables bool) operand {
 	}
 	o.readable = o.readable && err == nil
 	return o
+}
+
+// parseNumber reads an integer or a decimal. What else Go has for a number (0x10, 1_000, Inf, NaN) is none to AWS.
+func parseNumber(s string) (float64, bool) {
+	s = strings.TrimSpace(s)
+	for _, c := range []byte(s) {
+		if (c < '0' || c > '9') && strings.IndexByte("+-.eE", c) < 0 {
+			return 0, false
+		}
+	}
+	n, err := strconv.ParseFloat(s, 64)
+	return n, err == nil
 }
 
 // parsePrefix reads an address or a range of addresses; a bare address is a range of one.
@@ -164,6 +176,7 @@ func (c *condition) satisfied(e *evaluation, value string, effect Effect) bool {
 			return false
 		}
 	}
+	unknown := false
 	for i := range c.values {
 		o := &c.values[i]
 		if !o.readable {
@@ -173,12 +186,13 @@ func (c *condition) satisfied(e *evaluation, value string, effect Effect) bool {
 			continue
 		}
 		found, known := c.compare(e, o, &in, value)
-		if !known {
-			return effect == Allow
-		}
 		if found {
 			return !c.negated
 		}
+		unknown = unknown || !known
+	}
+	if unknown {
+		return effect == Allow
 	}
 	return c.negated
 }
@@ -189,8 +203,7 @@ func (c *condition) read(value string) operand {
 	var err error
 	switch c.kind {
 	case opNumber:
-		o.number, err = strconv.ParseFloat(strings.TrimSpace(value), 64)
-		o.readable = err == nil
+		o.number, o.readable = parseNumber(value)
 	case opDate:
 		o.date, o.readable = parseDate(value)
 	case opIP:

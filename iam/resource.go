@@ -129,6 +129,7 @@ func (p *pattern) match(e *evaluation, t *target, cover bool) (found, known bool
 	if !t.isARN && !t.wild {
 		return false, true
 	}
+	all := true
 	for i := range p.segments {
 		s := &p.segments[i]
 		if s.parts == nil && !t.wild {
@@ -140,7 +141,8 @@ func (p *pattern) match(e *evaluation, t *target, cover bool) (found, known bool
 		var filled []byte
 		if s.parts != nil {
 			if filled, known = e.expand(s.parts); !known {
-				return false, false
+				all = false // another segment may still tell that it does not match
+				continue
 			}
 		}
 		switch {
@@ -155,7 +157,7 @@ func (p *pattern) match(e *evaluation, t *target, cover bool) (found, known bool
 			return false, true
 		}
 	}
-	return true, true
+	return all, all
 }
 
 // encoded is the segment's pattern; filled is that of one with variables.
