@@ -297,7 +297,7 @@ func (r relation) of(order int) bool {
 // Source: https://www.w3.org/TR/NOTE-datetime
 func parseDate(s string) (time.Time, bool) {
 	s = strings.TrimSpace(s)
-	if len(s) > 5 || len(s) > 0 && len(s) != 4 {
+	if len(s) != 4 || strings.Trim(s, "0123456789") != "" { // four digits are a year
 		if n, ok := epoch(s); ok {
 			return n, true
 		}
@@ -311,7 +311,10 @@ func parseDate(s string) (time.Time, bool) {
 			return t, err == nil
 		}
 	}
-	if len(s) > 16 && (s[16] == 'Z' || s[16] == '+' || s[16] == '-') {
+	if len(s) < 17 || s[13] != ':' { // package time takes an hour of one digit
+		return time.Time{}, false
+	}
+	if s[16] == 'Z' || s[16] == '+' || s[16] == '-' {
 		t, err := time.Parse("2006-01-02T15:04Z07:00", s)
 		return t, err == nil
 	}

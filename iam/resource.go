@@ -43,7 +43,10 @@ func compilePattern(s string, variables bool, rule shortRule) pattern {
 		p.kind = allPattern
 		return p
 	}
-	cut := splitARN(s)
+	cut := strings.SplitN(s, ":", len(p.segments))
+	if variables {
+		cut = splitARN(s)
+	}
 	if len(cut) < len(p.segments) {
 		switch {
 		case rule == shortInvalid, rule == shortEndStar && !strings.HasSuffix(cut[len(cut)-1], "*"):
