@@ -34,6 +34,7 @@ type operand struct {
 
 func compileCondition(from *Condition, variables bool) condition {
 	c := condition{key: lowerASCII(from.Key), quantifier: from.Quantifier, ifExists: from.IfExists, from: from}
+	c.values = make([]operand, 0, len(from.Values))
 	for _, op := range operators {
 		if op.name == from.Operator {
 			c.kind, c.negated, c.relation = op.kind, op.negated, op.relation

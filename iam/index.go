@@ -26,15 +26,17 @@ type statement struct {
 type actionPattern struct {
 	service glob
 	name    glob
-	bare    bool // there is no colon
+	text    string // encoded, both with the colon
+	bare    bool   // there is no colon
 }
 
 func newActionPattern(s string) actionPattern {
-	service, name, colon := strings.Cut(encodeGlob(lowerASCII(s)), ":")
+	text := encodeGlob(lowerASCII(s))
+	service, name, colon := strings.Cut(text, ":")
 	if !colon && onlyStars(service) {
-		return actionPattern{service: newGlob("\xff"), name: newGlob("\xff")}
+		return actionPattern{service: newGlob("\xff"), name: newGlob("\xff"), text: text}
 	}
-	return actionPattern{service: newGlob(service), name: newGlob(name), bare: !colon}
+	return actionPattern{service: newGlob(service), name: newGlob(name), text: text, bare: !colon}
 }
 
 func (a *actionPattern) match(service, name []byte) bool {
@@ -59,6 +61,7 @@ func (x *index) add(s *statement) {
 		x.not = append(x.not, s)
 		return
 	}
+	alone := []*statement{s} // most actions stand in one statement
 	for _, a := range s.actions {
 		switch {
 		case a.bare:
@@ -66,10 +69,13 @@ func (x *index) add(s *statement) {
 			x.loose = append(x.loose, entry{a, s})
 		case a.name.kind == literalGlob:
 			if x.exact == nil {
-				x.exact = map[string][]*statement{}
+				x.exact = make(map[string][]*statement, len(s.actions))
 			}
-			action := a.service.text + ":" + a.name.text
-			x.exact[action] = append(x.exact[action], s)
+			if others, ok := x.exact[a.text]; ok {
+				x.exact[a.text] = append(others, s)
+			} else {
+				x.exact[a.text] = alone[:1:1] // append copies it
+			}
 		default:
 			if x.service == nil {
 				x.service = map[string][]entry{}

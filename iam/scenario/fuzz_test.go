@@ -34,7 +34,10 @@ func FuzzParse(f *testing.F) {
 		if err != nil {
 			return
 		}
-		result := one.Run()
+		result, err := one.Run(t.Context())
+		if err != nil {
+			t.Fatal(err)
+		}
 		if s := result.Summary; s.Scenarios != len(one.Scenarios) || s.Passed+s.Failed+s.Errors+s.Unchecked != s.Scenarios {
 			t.Fatalf("%+v", s)
 		}
@@ -51,7 +54,11 @@ func FuzzParse(f *testing.F) {
 		if err != nil {
 			t.Fatalf("%s: %v", printed, err)
 		}
-		if diff := cmp.Diff(result, again.Run()); diff != "" {
+		same, err := again.Run(t.Context())
+		if err != nil {
+			t.Fatal(err)
+		}
+		if diff := cmp.Diff(result, same); diff != "" {
 			t.Fatalf("%s: %s", printed, diff)
 		}
 	})
