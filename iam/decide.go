@@ -207,7 +207,7 @@ func (e *evaluation) outcome(quick bool) outcome {
 	o.applies.rcp = s.rcp.present && !p.serviceLinked() && rcpSupports(string(e.service()))
 	o.needs = e.need()
 	o.foreign = o.signed && e.account() != p.account
-	o.undeniable = o.signed && e.is("sts", "getcalleridentity")
+	o.undeniable = (o.signed || p.kind == KindService) && e.is("sts", "getcalleridentity")
 	o.protected = e.protected()
 	o.public = s.publicBucket && string(e.service()) == "s3" && (!o.signed && p.kind != KindService || o.foreign)
 	if o.undeniable && quick {

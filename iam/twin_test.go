@@ -333,7 +333,9 @@ func twinOf(p iam.Policies, r iam.Request) *twin {
 // plain reports whether a policy keeps to what the twin knows.
 func plain(p iam.Policies) bool {
 	all, _ := documents(&p)
-	return !slices.ContainsFunc(all, func(d *iam.Document) bool { return strings.Contains(show(iam.Policies{Identity: []iam.Policy{{Document: d}}}), "${") })
+	return !slices.ContainsFunc(all, func(d *iam.Document) bool {
+		return strings.Contains(show(iam.Policies{Identity: []iam.Policy{{Document: d}}}), "${")
+	})
 }
 
 // withoutVariables leaves out what the twin does not know.
