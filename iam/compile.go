@@ -195,6 +195,9 @@ func (s *Set) statement(from *Statement, kind Layer, variables bool) *statement 
 	for _, a := range from.Action.Values {
 		one.actions = append(one.actions, newActionPattern(a))
 	}
+	if one.notAction {
+		one.listed = newActionList(one.actions)
+	}
 	rule := shortFills
 	switch kind {
 	case LayerResource, LayerEndpoint:

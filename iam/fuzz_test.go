@@ -1,6 +1,7 @@
 package iam_test
 
 import (
+	"encoding/json"
 	"errors"
 	"net/netip"
 	"os"
@@ -36,6 +37,9 @@ func FuzzParse(f *testing.F) {
 		d, err := iam.Parse(text)
 		if err != nil {
 			var all *iam.ParseError
+			if broken := strings.Contains(err.Error(), "this is not JSON"); broken == json.Valid(text) && !strings.Contains(err.Error(), "nests deeper") {
+				t.Fatalf("encoding/json does not agree with: %v", err)
+			}
 			if d != nil || !errors.As(err, &all) || len(all.Problems) == 0 {
 				t.Fatalf("%v, %v", d, err)
 			}
@@ -43,6 +47,9 @@ func FuzzParse(f *testing.F) {
 				within(t, text, p.Pos)
 			}
 			return
+		}
+		if !json.Valid(text) {
+			t.Fatal("encoding/json does not take it for JSON")
 		}
 		for i := range d.Statements {
 			s := &d.Statements[i]

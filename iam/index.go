@@ -13,6 +13,7 @@ type statement struct {
 	effect     Effect
 	actions    []actionPattern
 	notAction  bool
+	listed     *actionList // of a NotAction
 	resources  []pattern
 	notRes     bool
 	badRes     bool        // NotResource holds an invalid pattern, so that it matches nothing
@@ -136,7 +137,47 @@ func (c *candidates) next(e *evaluation) *statement {
 	return nil
 }
 
+// actionList finds an action among many patterns, which a NotAction may have by the hundred.
+type actionList struct {
+	exact   map[string]bool
+	service map[string][]actionPattern
+	loose   []actionPattern
+}
+
+func newActionList(patterns []actionPattern) *actionList {
+	l := &actionList{exact: map[string]bool{}, service: map[string][]actionPattern{}}
+	for _, a := range patterns {
+		switch {
+		case a.bare:
+		case a.service.kind != literalGlob:
+			l.loose = append(l.loose, a)
+		case a.name.kind == literalGlob:
+			l.exact[a.text] = true
+		default:
+			l.service[a.service.text] = append(l.service[a.service.text], a)
+		}
+	}
+	return l
+}
+
+func (l *actionList) has(e *evaluation) bool {
+	if l.exact[string(e.action[:e.length])] {
+		return true
+	}
+	for _, list := range [...][]actionPattern{l.service[string(e.service())], l.loose} {
+		for i := range list {
+			if list[i].match(e.service(), e.name()) {
+				return true
+			}
+		}
+	}
+	return false
+}
+
 func (s *statement) matchesAction(e *evaluation) bool {
+	if s.listed != nil {
+		return !s.listed.has(e)
+	}
 	for i := range s.actions {
 		if s.actions[i].match(e.service(), e.name()) {
 			return !s.notAction

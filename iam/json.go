@@ -219,7 +219,9 @@ func (r *reader) string() (string, *Problem) {
 			return r.unescape(begin)
 		case c == '\\':
 			plain = false
-			r.at++
+			if r.at++; r.at < len(r.text) && r.text[r.at] < ' ' { // a line feed would spoil the count of lines
+				return "", r.unexpected("an escape")
+			}
 		case c < ' ':
 			return "", r.unexpected("a character of a string")
 		case c >= utf8.RuneSelf:
