@@ -62,7 +62,7 @@ func independent(t *testing.T, scenarios []scenario.Scenario) map[string]verdict
 
 // settled are the scenarios of the corpus of which the two decide differently, by the section of docs/iam-differences.md
 // that says who is right.
-var settled = map[string][]string{ //nolint:gochecknoglobals // a table
+var settled = map[string][]string{
 	"A boundary without policies":       {"boundary-empty-list"},
 	"Dates as seconds":                  {"conditions-typed-date-epoch-policy"},
 	"Discovery":                         {"discover-session-name-given", "discover-variable-unknown-allow"},
@@ -79,7 +79,7 @@ var settled = map[string][]string{ //nolint:gochecknoglobals // a table
 
 // incomparable are scenarios that cannot be put to the other: it takes no role beside a session, and minutes for many
 // stars.
-var incomparable = []string{"wildcards-many-stars-no-match", "principals-role-without-path-does-not-match"} //nolint:gochecknoglobals // a table
+var incomparable = []string{"wildcards-many-stars-no-match", "principals-role-without-path-does-not-match"}
 
 func TestE2EIndependentEvaluatorOnTheCorpus(t *testing.T) {
 	t.Parallel()

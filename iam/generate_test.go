@@ -67,7 +67,7 @@ func drawCallers(t *rapid.T) []string {
 }
 
 // keys are the condition keys with the values that requests have.
-var keys = map[string][]string{ //nolint:gochecknoglobals // a table
+var keys = map[string][]string{
 	"aws:username":          {"x", "y", "X", "*"},
 	"aws:PrincipalTag/team": {"x", "y"},
 	"aws:SourceIp":          {"10.0.0.1", "10.1.0.1", "2001:db8::1", "nonsense"},
@@ -78,7 +78,7 @@ var keys = map[string][]string{ //nolint:gochecknoglobals // a table
 	"aws:TagKeys":           {"x", "y", "z"},
 }
 
-var keyNames = []string{ //nolint:gochecknoglobals // a table: the names in keys, in a fixed order
+var keyNames = []string{ // the names in keys, in a fixed order
 	"aws:username", "aws:PrincipalTag/team", "aws:SourceIp", "aws:SecureTransport", "aws:CurrentTime", "s3:max-keys", "aws:SourceArn", "aws:TagKeys",
 }
 
@@ -259,8 +259,8 @@ func drawKey(t *rapid.T, c *iam.Context, k string) {
 	c.Set(k, pick(t, k, keys[k]...))
 }
 
-func drawRequests(t *rapid.T, n int) []iam.Request {
-	all := make([]iam.Request, n)
+func drawRequests(t *rapid.T) []iam.Request {
+	all := make([]iam.Request, requestsPerSet)
 	for i := range all {
 		all[i] = drawRequest(t, true)
 	}

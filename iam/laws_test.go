@@ -106,7 +106,7 @@ func decisions(s *iam.Set, requests []iam.Request) []iam.Decision {
 func TestAddingAnAllowNeverMakesWorse(t *testing.T) {
 	t.Parallel()
 	rapid.Check(t, func(t *rapid.T) {
-		p, settings, requests := drawLayers(t), drawSettings(t), drawRequests(t, requestsPerSet)
+		p, settings, requests := drawLayers(t), drawSettings(t), drawRequests(t)
 		settings.RestrictPublicBuckets = false
 		before := decisions(compile(t, p, settings), requests)
 		if !insert(t, &p, iam.Allow) {
@@ -141,7 +141,7 @@ func TestRestrictedBucketsAreTheException(t *testing.T) {
 func TestAddingADenyNeverGrants(t *testing.T) {
 	t.Parallel()
 	rapid.Check(t, func(t *rapid.T) {
-		p, settings, requests := drawLayers(t), drawSettings(t), drawRequests(t, requestsPerSet)
+		p, settings, requests := drawLayers(t), drawSettings(t), drawRequests(t)
 		before := decisions(compile(t, p, settings), requests)
 		if !insert(t, &p, iam.Deny) {
 			return
@@ -200,7 +200,7 @@ func shuffledLevels(t *rapid.T, levels []iam.Level) []iam.Level {
 func TestOrderDoesNotMatter(t *testing.T) {
 	t.Parallel()
 	rapid.Check(t, func(t *rapid.T) {
-		p, settings, requests := drawLayers(t), drawSettings(t), drawRequests(t, requestsPerSet)
+		p, settings, requests := drawLayers(t), drawSettings(t), drawRequests(t)
 		q := iam.Policies{
 			Identity: shuffledPolicies(t, p.Identity), Boundary: shuffledPolicies(t, p.Boundary), Session: shuffledPolicies(t, p.Session),
 			Endpoint: shuffledPolicies(t, p.Endpoint), SCP: shuffledLevels(t, p.SCP), RCP: shuffledLevels(t, p.RCP), Resource: p.Resource,
@@ -274,7 +274,7 @@ func narrow(t *rapid.T, p *iam.Policies) bool {
 func TestANarrowedStatementAllowsASubset(t *testing.T) {
 	t.Parallel()
 	rapid.Check(t, func(t *rapid.T) {
-		p, settings, requests := drawLayers(t), drawSettings(t), drawRequests(t, requestsPerSet)
+		p, settings, requests := drawLayers(t), drawSettings(t), drawRequests(t)
 		before, wide := decisions(compile(t, p, settings), requests), show(p)
 		if !narrow(t, &p) {
 			return
@@ -290,7 +290,7 @@ func TestANarrowedStatementAllowsASubset(t *testing.T) {
 func TestTheExplanationAgreesWithTheDecision(t *testing.T) {
 	t.Parallel()
 	rapid.Check(t, func(t *rapid.T) {
-		p, settings, requests := drawLayers(t), drawSettings(t), drawRequests(t, requestsPerSet)
+		p, settings, requests := drawLayers(t), drawSettings(t), drawRequests(t)
 		set := compile(t, p, settings)
 		for i := range requests {
 			r := &requests[i]
@@ -317,7 +317,7 @@ func TestTheExplanationAgreesWithTheDecision(t *testing.T) {
 func TestDiscoveryIsNeverWorseThanACompletion(t *testing.T) {
 	t.Parallel()
 	rapid.Check(t, func(t *rapid.T) {
-		p, requests := drawLayers(t), drawRequests(t, requestsPerSet)
+		p, requests := drawLayers(t), drawRequests(t)
 		settings := iam.Settings{Discover: true, Knowledge: drawKnowledge(t)}
 		strict, discover := compile(t, p, iam.Settings{}), compile(t, p, settings)
 		for i := range requests {

@@ -227,7 +227,7 @@ func (w *twin) compare(operator, want, value string) (yes, readable bool) {
 	case operator == "StringEquals":
 		return want == value, true
 	case operator == "StringEqualsIgnoreCase":
-		return strings.ToLower(want) == strings.ToLower(value), true
+		return strings.EqualFold(want, value), true
 	case operator == "StringLike":
 		return like(want, value, false), true
 	case strings.HasPrefix(operator, "Arn"):

@@ -27,6 +27,7 @@ type speed struct{ ns, allocs float64 }
 // measure times f over about a second.
 func measure(f func()) speed {
 	r := testing.Benchmark(func(b *testing.B) {
+		b.Helper()
 		b.ReportAllocs()
 		for b.Loop() {
 			f()
@@ -76,7 +77,7 @@ func managed(n int) ([]question.Policy, error) {
 		return nil, err
 	}
 	all := slices.Collect(embedded.All())
-	r := rand.New(rand.NewPCG(seed, 0)) //nolint:gosec // a choice to be repeated, no secret
+	r := rand.New(rand.NewPCG(seed, 0))
 	var out []question.Policy
 	for _, i := range r.Perm(len(all))[:n] {
 		out = append(out, question.Policy{Name: all[i].Name, Document: all[i].Document})
@@ -167,6 +168,7 @@ func whole(file *question.File, data *service.Reference) ([]row, error) {
 // throughput is how many decisions a second goroutines make with one set.
 func throughput(q *question.Question, goroutines int) float64 {
 	r := testing.Benchmark(func(b *testing.B) {
+		b.Helper()
 		done := make(chan struct{})
 		for range goroutines {
 			go func() {
