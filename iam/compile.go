@@ -190,8 +190,13 @@ func (s *Set) file(one *statement) {
 
 func (s *Set) statement(from *Statement, kind Layer, variables bool) *statement {
 	one := &statement{from: from, layer: kind, effect: from.Effect, notAction: from.Action.Negated, notRes: from.Resource.Negated}
+	one.actions = make([]actionPattern, 0, len(from.Action.Values))
+	one.resources = make([]pattern, 0, max(1, len(from.Resource.Values)))
 	for _, a := range from.Action.Values {
 		one.actions = append(one.actions, newActionPattern(a))
+	}
+	if one.notAction {
+		one.listed = newActionList(one.actions)
 	}
 	rule := shortFills
 	switch kind {
@@ -204,7 +209,7 @@ func (s *Set) statement(from *Statement, kind Layer, variables bool) *statement 
 	case LayerIdentity, LayerBoundary, LayerSession, LayerPublicBuckets:
 	}
 	if from.Resource.Values == nil { // the role itself in a trust policy; elsewhere AWS would not store it
-		one.resources = []pattern{{kind: allPattern, from: "*"}}
+		one.resources = append(one.resources, pattern{kind: allPattern, from: "*"})
 	}
 	for _, r := range from.Resource.Values {
 		p := compilePattern(r, variables, rule)
@@ -221,6 +226,9 @@ func (s *Set) statement(from *Statement, kind Layer, variables bool) *statement 
 			one.who = &principals{}
 		}
 	case LayerIdentity, LayerBoundary, LayerSession, LayerSCP, LayerPublicBuckets:
+	}
+	if len(from.Conditions) > 0 {
+		one.conditions = make([]condition, 0, len(from.Conditions))
 	}
 	for i := range from.Conditions {
 		c := compileCondition(&from.Conditions[i], variables)

@@ -34,6 +34,7 @@ type operand struct {
 
 func compileCondition(from *Condition, variables bool) condition {
 	c := condition{key: lowerASCII(from.Key), quantifier: from.Quantifier, ifExists: from.IfExists, from: from}
+	c.values = make([]operand, 0, len(from.Values))
 	for _, op := range operators {
 		if op.name == from.Operator {
 			c.kind, c.negated, c.relation = op.kind, op.negated, op.relation
@@ -57,7 +58,7 @@ func (c *condition) operand(value string, variables bool) operand {
 	case opARN:
 		o.arn = compilePattern(value, variables, shortNever)
 	case opNumber:
-		o.number, err = strconv.ParseFloat(strings.TrimSpace(value), 64)
+		o.number, o.readable = parseNumber(value)
 	case opDate:
 		o.date, o.readable = parseDate(value)
 	case opBool, opNull:
@@ -72,6 +73,18 @@ func (c *condition) operand(value string, variables bool) operand {
 	}
 	o.readable = o.readable && err == nil
 	return o
+}
+
+// parseNumber reads an integer or a decimal. What else Go has for a number (0x10, 1_000, Inf, NaN) is none to AWS.
+func parseNumber(s string) (float64, bool) {
+	s = strings.TrimSpace(s)
+	for _, c := range []byte(s) {
+		if (c < '0' || c > '9') && strings.IndexByte("+-.eE", c) < 0 {
+			return 0, false
+		}
+	}
+	n, err := strconv.ParseFloat(s, 64)
+	return n, err == nil
 }
 
 // parsePrefix reads an address or a range of addresses; a bare address is a range of one.
@@ -164,6 +177,7 @@ func (c *condition) satisfied(e *evaluation, value string, effect Effect) bool {
 			return false
 		}
 	}
+	unknown := false
 	for i := range c.values {
 		o := &c.values[i]
 		if !o.readable {
@@ -173,12 +187,13 @@ func (c *condition) satisfied(e *evaluation, value string, effect Effect) bool {
 			continue
 		}
 		found, known := c.compare(e, o, &in, value)
-		if !known {
-			return effect == Allow
-		}
 		if found {
 			return !c.negated
 		}
+		unknown = unknown || !known
+	}
+	if unknown {
+		return effect == Allow
 	}
 	return c.negated
 }
@@ -189,8 +204,7 @@ func (c *condition) read(value string) operand {
 	var err error
 	switch c.kind {
 	case opNumber:
-		o.number, err = strconv.ParseFloat(strings.TrimSpace(value), 64)
-		o.readable = err == nil
+		o.number, o.readable = parseNumber(value)
 	case opDate:
 		o.date, o.readable = parseDate(value)
 	case opIP:
@@ -284,7 +298,7 @@ func (r relation) of(order int) bool {
 // Source: https://www.w3.org/TR/NOTE-datetime
 func parseDate(s string) (time.Time, bool) {
 	s = strings.TrimSpace(s)
-	if len(s) > 5 || len(s) > 0 && len(s) != 4 {
+	if len(s) != 4 || strings.Trim(s, "0123456789") != "" { // four digits are a year
 		if n, ok := epoch(s); ok {
 			return n, true
 		}
@@ -298,7 +312,10 @@ func parseDate(s string) (time.Time, bool) {
 			return t, err == nil
 		}
 	}
-	if len(s) > 16 && (s[16] == 'Z' || s[16] == '+' || s[16] == '-') {
+	if len(s) < 17 || s[13] != ':' { // package time takes an hour of one digit
+		return time.Time{}, false
+	}
+	if s[16] == 'Z' || s[16] == '+' || s[16] == '-' {
 		t, err := time.Parse("2006-01-02T15:04Z07:00", s)
 		return t, err == nil
 	}

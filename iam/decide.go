@@ -123,10 +123,11 @@ func (e *evaluation) matches(s *statement) grant {
 }
 
 // resolved reports whether every variable without a default has a value; without, AWS takes the whole statement as not
-// matching.
+// matching. One that a discovery does not know has a value for an Allow, and none for a Deny.
 func (e *evaluation) resolved(s *statement) bool {
 	for _, name := range s.variables {
-		if v, present := e.request.Context.get(name); e.certain(name) && (!present || v.multi) {
+		v, present := e.request.Context.get(name)
+		if certain := e.certain(name); certain && (!present || v.multi) || !certain && s.effect == Deny {
 			return false
 		}
 	}
@@ -148,16 +149,14 @@ func (e *evaluation) matchesResource(s *statement) bool {
 	// What must be true of all resources that the request may mean, for a Deny, need only be true of one for an Allow.
 	cover := (s.effect == Deny) != s.notRes
 	e.unknownStar = s.effect == Allow && !s.notRes
-	for i := range s.resources {
+	listed := false
+	for i := 0; i < len(s.resources) && !listed; i++ {
 		found, known := s.resources[i].match(e, &e.target, cover)
-		if !known && s.effect == Deny {
-			return false
-		}
-		if found {
-			return !s.notRes
-		}
+		// What may be left out of a Deny is left out.
+		listed = found || !known && s.effect == Deny && s.notRes
 	}
-	return s.notRes
+	e.unknownStar = false // in conditions what is unknown is told from what matches
+	return listed != s.notRes
 }
 
 // first is the first statement of an index that matches, or nil.
@@ -208,7 +207,7 @@ func (e *evaluation) outcome(quick bool) outcome {
 	o.applies.rcp = s.rcp.present && !p.serviceLinked() && rcpSupports(string(e.service()))
 	o.needs = e.need()
 	o.foreign = o.signed && e.account() != p.account
-	o.undeniable = o.signed && e.is("sts", "getcalleridentity")
+	o.undeniable = (o.signed || p.kind == KindService) && e.is("sts", "getcalleridentity")
 	o.protected = e.protected()
 	o.public = s.publicBucket && string(e.service()) == "s3" && (!o.signed && p.kind != KindService || o.foreign)
 	if o.undeniable && quick {

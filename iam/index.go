@@ -13,6 +13,7 @@ type statement struct {
 	effect     Effect
 	actions    []actionPattern
 	notAction  bool
+	listed     *actionList // of a NotAction
 	resources  []pattern
 	notRes     bool
 	badRes     bool        // NotResource holds an invalid pattern, so that it matches nothing
@@ -26,15 +27,17 @@ type statement struct {
 type actionPattern struct {
 	service glob
 	name    glob
-	bare    bool // there is no colon
+	text    string // encoded, both with the colon
+	bare    bool   // there is no colon
 }
 
 func newActionPattern(s string) actionPattern {
-	service, name, colon := strings.Cut(encodeGlob(lowerASCII(s)), ":")
+	text := encodeGlob(lowerASCII(s))
+	service, name, colon := strings.Cut(text, ":")
 	if !colon && onlyStars(service) {
-		return actionPattern{service: newGlob("\xff"), name: newGlob("\xff")}
+		return actionPattern{service: newGlob("\xff"), name: newGlob("\xff"), text: text}
 	}
-	return actionPattern{service: newGlob(service), name: newGlob(name), bare: !colon}
+	return actionPattern{service: newGlob(service), name: newGlob(name), text: text, bare: !colon}
 }
 
 func (a *actionPattern) match(service, name []byte) bool {
@@ -59,6 +62,7 @@ func (x *index) add(s *statement) {
 		x.not = append(x.not, s)
 		return
 	}
+	alone := []*statement{s} // most actions stand in one statement
 	for _, a := range s.actions {
 		switch {
 		case a.bare:
@@ -66,10 +70,13 @@ func (x *index) add(s *statement) {
 			x.loose = append(x.loose, entry{a, s})
 		case a.name.kind == literalGlob:
 			if x.exact == nil {
-				x.exact = map[string][]*statement{}
+				x.exact = make(map[string][]*statement, len(s.actions))
 			}
-			action := a.service.text + ":" + a.name.text
-			x.exact[action] = append(x.exact[action], s)
+			if others, ok := x.exact[a.text]; ok {
+				x.exact[a.text] = append(others, s)
+			} else {
+				x.exact[a.text] = alone[:1:1] // append copies it
+			}
 		default:
 			if x.service == nil {
 				x.service = map[string][]entry{}
@@ -130,7 +137,47 @@ func (c *candidates) next(e *evaluation) *statement {
 	return nil
 }
 
+// actionList finds an action among many patterns, which a NotAction may have by the hundred.
+type actionList struct {
+	exact   map[string]bool
+	service map[string][]actionPattern
+	loose   []actionPattern
+}
+
+func newActionList(patterns []actionPattern) *actionList {
+	l := &actionList{exact: map[string]bool{}, service: map[string][]actionPattern{}}
+	for _, a := range patterns {
+		switch {
+		case a.bare:
+		case a.service.kind != literalGlob:
+			l.loose = append(l.loose, a)
+		case a.name.kind == literalGlob:
+			l.exact[a.text] = true
+		default:
+			l.service[a.service.text] = append(l.service[a.service.text], a)
+		}
+	}
+	return l
+}
+
+func (l *actionList) has(e *evaluation) bool {
+	if l.exact[string(e.action[:e.length])] {
+		return true
+	}
+	for _, list := range [...][]actionPattern{l.service[string(e.service())], l.loose} {
+		for i := range list {
+			if list[i].match(e.service(), e.name()) {
+				return true
+			}
+		}
+	}
+	return false
+}
+
 func (s *statement) matchesAction(e *evaluation) bool {
+	if s.listed != nil {
+		return !s.listed.has(e)
+	}
 	for i := range s.actions {
 		if s.actions[i].match(e.service(), e.name()) {
 			return !s.notAction

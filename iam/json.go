@@ -1,13 +1,10 @@
 package iam
 
 import (
-	"bytes"
 	"encoding/json"
-	"errors"
 	"fmt"
-	"io"
-	"strconv"
 	"strings"
+	"unicode/utf8"
 )
 
 // maxDepth bounds how deep a document may nest. A policy needs six levels.
@@ -21,7 +18,7 @@ type node struct {
 	items   []node // of an array
 	members []member
 	pos     Position
-	end     Position
+	end     Position // of an object: behind its brace
 }
 
 // member is one member of an object.
@@ -47,128 +44,252 @@ func (k nodeKind) String() string {
 	return [...]string{"null", "a string", "a number", "true or false", "an array", "an object"}[k]
 }
 
-// reader builds nodes from the tokens of encoding/json.
+// reader reads JSON in one pass. Strings without escapes are parts of the text, so that they cost nothing; what is inside
+// of arrays and objects waits in items and members until its number is known.
 type reader struct {
-	text   []byte
-	tokens *json.Decoder
-	at     Position // what place has been reached, for line and column
+	text    string
+	at      int // offset
+	line    int // from 1
+	begin   int // offset of the line
+	items   []node
+	members []member
 }
 
-// readJSON reads one JSON value and nothing behind it.
+// readJSON reads one JSON value and nothing behind it. It accepts what encoding/json does, up to maxDepth.
 func readJSON(text []byte) (node, *Problem) {
-	r := reader{text: text, tokens: json.NewDecoder(bytes.NewReader(text)), at: Position{0, 1, 1}}
-	r.tokens.UseNumber()
-	root, err := r.value(0)
-	if err == nil {
-		if _, end := r.tokens.Token(); !errors.Is(end, io.EOF) {
-			err = errors.New("something stands behind the end of the document")
+	r := reader{text: string(text), line: 1}
+	r.space()
+	root, problem := r.value(0)
+	if problem == nil {
+		if r.space(); r.at < len(r.text) {
+			problem = r.problem("something stands behind the end of the document")
 		}
 	}
-	if err == nil {
-		return root, nil
-	}
-	offset := r.skip(int(r.tokens.InputOffset()))
-	message := "this is not JSON: " + strings.TrimPrefix(err.Error(), "json: ")
-	var syntax *json.SyntaxError
-	switch {
-	case errors.As(err, &syntax):
-		offset = max(offset, int(syntax.Offset)-1) // either may lag behind the other
-	case errors.Is(err, io.EOF), errors.Is(err, io.ErrUnexpectedEOF):
-		offset, message = len(text), "this is not JSON: it ends too early"
-	}
-	return node{}, &Problem{Pos: place(text, offset), Message: message}
+	return root, problem
 }
 
-// place is the position of an offset.
-func place(text []byte, offset int) Position {
-	offset = max(0, min(offset, len(text)))
-	line := bytes.Count(text[:offset], []byte("\n"))
-	return Position{offset, line + 1, offset - bytes.LastIndexByte(text[:offset], '\n')}
+func (r *reader) place() Position { return Position{r.at, r.line, r.at - r.begin + 1} }
+
+// problem says what is wrong where the reader is.
+func (r *reader) problem(format string, args ...any) *Problem {
+	return &Problem{Pos: r.place(), Message: "this is not JSON: " + fmt.Sprintf(format, args...)}
 }
 
-// moveTo moves the place forward to an offset.
-func (r *reader) moveTo(offset int) Position {
-	for ; r.at.Offset < offset; r.at.Offset++ {
-		if r.text[r.at.Offset] == '\n' {
-			r.at.Line, r.at.Column = r.at.Line+1, 1
-		} else {
-			r.at.Column++
+// unexpected is the problem of a character, or of the end, where there should be something else.
+func (r *reader) unexpected(wanted string) *Problem {
+	if r.at >= len(r.text) {
+		r.at = len(r.text)
+		return r.problem("it ends too early")
+	}
+	c, _ := utf8.DecodeRuneInString(r.text[r.at:])
+	return r.problem("here is %q instead of %s", c, wanted)
+}
+
+// space skips white space. Line feeds stand nowhere else in JSON.
+func (r *reader) space() {
+	for ; r.at < len(r.text); r.at++ {
+		switch r.text[r.at] {
+		case '\n':
+			r.line, r.begin = r.line+1, r.at+1
+		case ' ', '\t', '\r':
+		default:
+			return
 		}
 	}
-	return r.at
 }
 
-// next reads a token and gives the place where it begins: behind what separates it from the one before.
-func (r *reader) next() (json.Token, Position, error) {
-	from := int(r.tokens.InputOffset())
-	token, err := r.tokens.Token()
-	if err != nil {
-		return nil, Position{}, err
+// is reports whether the next character is c, and steps over it.
+func (r *reader) is(c byte) bool {
+	if r.at < len(r.text) && r.text[r.at] == c {
+		r.at++
+		return true
 	}
-	return token, r.moveTo(r.skip(from)), nil
+	return false
 }
 
-// skip is the offset of what comes behind separators.
-func (r *reader) skip(from int) int {
-	for from < len(r.text) && strings.IndexByte(" \t\r\n,:", r.text[from]) >= 0 {
-		from++
+func (r *reader) value(depth int) (node, *Problem) {
+	n := node{pos: r.place()}
+	if r.at >= len(r.text) {
+		return n, r.unexpected("")
 	}
-	return from
-}
-
-func (r *reader) value(depth int) (node, error) {
-	token, pos, err := r.next()
-	if err != nil {
-		return node{}, err
-	}
-	return r.from(token, pos, depth)
-}
-
-// from is the value that begins with a token.
-func (r *reader) from(token json.Token, pos Position, depth int) (n node, err error) {
-	n.pos = pos
-	switch token := token.(type) {
-	case string:
-		n.kind, n.text = stringNode, token
-	case json.Number:
-		n.kind, n.text = numberNode, token.String()
-	case bool:
-		n.kind, n.text = boolNode, strconv.FormatBool(token)
-	case json.Delim:
+	var problem *Problem
+	switch c := r.text[r.at]; {
+	case c == '"':
+		n.kind = stringNode
+		n.text, problem = r.string()
+	case c == '{' || c == '[':
 		if depth >= maxDepth {
-			return n, fmt.Errorf("it nests deeper than %d levels", maxDepth)
+			return n, r.problem("it nests deeper than %d levels", maxDepth)
 		}
-		n.kind = arrayNode
-		if token == '{' {
-			n.kind = objectNode
+		if c == '{' {
+			problem = r.object(&n, depth)
+		} else {
+			problem = r.array(&n, depth)
 		}
-		err = r.inside(&n, depth)
+		n.end = r.place()
+	case c == '-' || '0' <= c && c <= '9':
+		n.kind = numberNode
+		n.text, problem = r.number()
+	default:
+		problem = r.word(&n)
 	}
-	n.end = r.moveTo(int(r.tokens.InputOffset()))
-	return n, err
+	return n, problem
 }
 
-// inside reads what an array or an object holds, and its end.
-func (r *reader) inside(n *node, depth int) error {
-	for r.tokens.More() {
-		if n.kind == arrayNode {
-			item, err := r.value(depth + 1)
-			if err != nil {
-				return err
+func (r *reader) object(n *node, depth int) *Problem {
+	n.kind = objectNode
+	r.at++
+	from := len(r.members)
+	if r.space(); r.is('}') {
+		return nil
+	}
+	for {
+		r.space()
+		m, problem := r.member(depth)
+		if problem != nil {
+			return problem
+		}
+		r.members = append(r.members, m)
+		if r.space(); r.is('}') {
+			break
+		}
+		if !r.is(',') {
+			return r.unexpected("a comma or the end of the object")
+		}
+	}
+	n.members = append([]member(nil), r.members[from:]...)
+	r.members = r.members[:from]
+	return nil
+}
+
+func (r *reader) member(depth int) (m member, problem *Problem) {
+	m.pos = r.place()
+	if r.at >= len(r.text) || r.text[r.at] != '"' {
+		return m, r.unexpected("the name of a member")
+	}
+	if m.name, problem = r.string(); problem != nil {
+		return m, problem
+	}
+	if r.space(); !r.is(':') {
+		return m, r.unexpected("a colon")
+	}
+	r.space()
+	m.value, problem = r.value(depth + 1)
+	return m, problem
+}
+
+func (r *reader) array(n *node, depth int) *Problem {
+	n.kind = arrayNode
+	r.at++
+	from := len(r.items)
+	if r.space(); r.is(']') {
+		return nil
+	}
+	for {
+		r.space()
+		item, problem := r.value(depth + 1)
+		if problem != nil {
+			return problem
+		}
+		r.items = append(r.items, item)
+		if r.space(); r.is(']') {
+			break
+		}
+		if !r.is(',') {
+			return r.unexpected("a comma or the end of the array")
+		}
+	}
+	n.items = append([]node(nil), r.items[from:]...)
+	r.items = r.items[:from]
+	return nil
+}
+
+// string reads a string from its opening quote.
+func (r *reader) string() (string, *Problem) {
+	begin := r.at
+	r.at++
+	plain := true
+	for ; r.at < len(r.text); r.at++ {
+		switch c := r.text[r.at]; {
+		case c == '"':
+			r.at++
+			if s := r.text[begin+1 : r.at-1]; plain {
+				return s, nil
 			}
-			n.items = append(n.items, item)
+			return r.unescape(begin)
+		case c == '\\':
+			plain = false
+			if r.at++; r.at < len(r.text) && r.text[r.at] < ' ' { // a line feed would spoil the count of lines
+				return "", r.unexpected("an escape")
+			}
+		case c < ' ':
+			return "", r.unexpected("a character of a string")
+		case c >= utf8.RuneSelf:
+			plain = false // it may be no UTF-8
+		}
+	}
+	return "", r.unexpected("")
+}
+
+// unescape reads the string between begin and here, in which there is more than plain ASCII.
+func (r *reader) unescape(begin int) (string, *Problem) {
+	quoted := r.text[begin:r.at]
+	if strings.IndexByte(quoted, '\\') < 0 && utf8.ValidString(quoted) {
+		return quoted[1 : len(quoted)-1], nil
+	}
+	var s string
+	if json.Unmarshal([]byte(quoted), &s) != nil { // it replaces what is no UTF-8
+		r.at = begin
+		return "", r.problem("this string has an escape that JSON does not know")
+	}
+	return s, nil
+}
+
+func (r *reader) digits() bool {
+	from := r.at
+	for r.at < len(r.text) && '0' <= r.text[r.at] && r.text[r.at] <= '9' {
+		r.at++
+	}
+	return r.at > from
+}
+
+func (r *reader) number() (string, *Problem) {
+	begin := r.at
+	r.is('-')
+	if !r.is('0') && !r.digits() {
+		return "", r.unexpected("a digit")
+	}
+	if r.is('.') && !r.digits() {
+		return "", r.unexpected("a digit")
+	}
+	if r.is('e') || r.is('E') {
+		_ = r.is('+') || r.is('-')
+		if !r.digits() {
+			return "", r.unexpected("a digit")
+		}
+	}
+	return r.text[begin:r.at], nil
+}
+
+// word reads true, false or null.
+func (r *reader) word(n *node) *Problem {
+	for _, word := range [...]struct {
+		text string
+		kind nodeKind
+	}{{"true", boolNode}, {"false", boolNode}, {"null", nullNode}} {
+		if !strings.HasPrefix(r.text[r.at:], word.text) {
 			continue
 		}
-		name, pos, err := r.next()
-		if err != nil {
-			return err
+		if n.kind = word.kind; n.kind == boolNode {
+			n.text = word.text
 		}
-		value, err := r.value(depth + 1)
-		if err != nil {
-			return err
-		}
-		n.members = append(n.members, member{fmt.Sprint(name), pos, value})
+		r.at += len(word.text)
+		return nil
 	}
-	_, err := r.tokens.Token()
-	return err
+	for _, word := range [...]string{"true", "false", "null"} {
+		if strings.HasPrefix(word, r.text[r.at:]) { // cut off in the middle
+			r.at = len(r.text)
+		}
+	}
+	return r.unexpected("a value")
 }

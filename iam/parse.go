@@ -2,6 +2,7 @@ package iam
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 )
 
@@ -20,32 +21,88 @@ func Parse(text []byte) (*Document, error) {
 		return nil, &ParseError{Problems: []Problem{*problem}}
 	}
 	p := parser{}
-	d := p.document(root)
+	d := p.document(&root)
 	if len(p.problems) > 0 {
 		return nil, &ParseError{Problems: p.problems}
 	}
 	return d, nil
 }
 
-type parser struct{ problems []Problem }
+// parser turns nodes into a document. It notes the way to where it is, and makes a path of it when there is a problem only.
+type parser struct {
+	problems []Problem
+	way      []hop
+}
 
-func (p *parser) report(pos Position, path, format string, args ...any) {
-	p.problems = append(p.problems, Problem{Pos: pos, Path: path, Message: fmt.Sprintf(format, args...)})
+// hop is a member's name, or the index of an item.
+type hop struct {
+	name  string
+	index int // -1 for a name
+}
+
+func (p *parser) enter(name string) { p.way = append(p.way, hop{name, -1}) }
+func (p *parser) leave()            { p.way = p.way[:len(p.way)-1] }
+
+func (p *parser) report(pos Position, format string, args ...any) {
+	var path strings.Builder
+	for i, s := range p.way {
+		switch {
+		case s.index >= 0:
+			fmt.Fprintf(&path, "[%d]", s.index)
+		case i > 0:
+			path.WriteString("." + s.name)
+		default:
+			path.WriteString(s.name)
+		}
+	}
+	p.problems = append(p.problems, Problem{Pos: pos, Path: path.String(), Message: fmt.Sprintf(format, args...)})
 }
 
 // object walks the members of an object, each name once, and hands the known ones on.
-func (p *parser) object(n node, path string, known func(m member, path string) bool) {
-	seen := map[string]bool{}
-	for _, m := range n.members {
-		at := join(path, m.name)
+func (p *parser) object(n *node, known func(m *member) bool) {
+	var names nameSet
+	for i := range n.members {
+		m := &n.members[i]
+		p.enter(m.name)
 		switch {
-		case seen[m.name]:
-			p.report(m.pos, at, "is there twice; AWS keeps one of them only")
-		case !known(m, at):
-			p.report(m.pos, at, "the policy language has no such element here%s", spelling(m.name))
+		case names.has(m.name, n.members[:i], func(name string) string { return name }):
+			p.report(m.pos, twice)
+		case !known(m):
+			p.report(m.pos, "the policy language has no such element here%s", spelling(m.name))
 		}
-		seen[m.name] = true
+		p.leave()
 	}
+}
+
+const twice = "is there twice; AWS keeps one of them only"
+
+// nameSet finds names that an object has twice. Few are compared one by one, which is quicker than a map.
+type nameSet struct{ many map[string]bool }
+
+const fewNames = 16
+
+// has reports whether a name is among the members before it; fold brings names that count as the same into one form.
+func (s *nameSet) has(name string, before []member, fold func(string) string) bool {
+	name = fold(name)
+	if len(before) < fewNames {
+		for i := range before {
+			if fold(before[i].name) == name {
+				return true
+			}
+		}
+		return false
+	}
+	if s.many == nil {
+		s.many = map[string]bool{}
+		for i := range before {
+			s.many[fold(before[i].name)] = true
+		}
+	}
+	if s.many[name] {
+		return true
+	}
+	s.many[name] = true
+	return false
 }
 
 // spelling points at the element that a name in a wrong letter case, or in the plural, was meant for.
@@ -61,147 +118,164 @@ func spelling(name string) string {
 	return ""
 }
 
-func join(path, name string) string {
-	if path == "" {
-		return name
-	}
-	return path + "." + name
-}
-
-func (p *parser) document(n node) *Document {
+func (p *parser) document(n *node) *Document {
 	if n.kind != objectNode {
-		p.report(n.pos, "", "a policy document is an object, not %s", n.kind)
+		p.report(n.pos, "a policy document is an object, not %s", n.kind)
 		return nil
 	}
 	d := &Document{}
 	statements := false
-	p.object(n, "", func(m member, path string) bool {
+	p.object(n, func(m *member) bool {
 		switch m.name {
 		case "Version":
-			d.Version, d.VersionPos = p.text(m.value, path), m.value.pos
+			d.Version, d.VersionPos = p.text(&m.value), m.value.pos
 		case "Id":
-			d.ID = p.text(m.value, path)
+			d.ID = p.text(&m.value)
 		case "Statement":
 			statements = true
-			d.Statements = p.statements(m.value)
+			d.Statements = p.statements(&m.value)
 		default:
 			return false
 		}
 		return true
 	})
 	if !statements {
-		p.report(n.pos, "", "Statement is missing")
+		p.report(n.pos, "Statement is missing")
 	}
 	return d
 }
 
-func (p *parser) statements(n node) []Statement {
-	if n.kind == objectNode {
-		return []Statement{p.statement(n, "Statement")}
-	}
-	if n.kind != arrayNode {
-		p.report(n.pos, "Statement", "is an object or an array of objects, not %s", n.kind)
+func (p *parser) statements(n *node) []Statement {
+	if n.kind != arrayNode && n.kind != objectNode {
+		p.report(n.pos, "is an object or an array of objects, not %s", n.kind)
 		return nil
 	}
-	all := make([]Statement, 0, len(n.items))
-	for i, item := range n.items {
-		all = append(all, p.statement(item, fmt.Sprintf("Statement[%d]", i)))
-	}
+	all := make([]Statement, 0, max(1, len(n.items)))
+	p.each(n, func(item *node) {
+		all = append(all, Statement{Pos: item.pos, End: item.end})
+		p.statement(item, &all[len(all)-1])
+	})
 	return all
 }
 
-func (p *parser) statement(n node, path string) Statement {
-	s := Statement{Pos: n.pos, End: n.end}
+func (p *parser) statement(n *node, s *Statement) {
 	if n.kind != objectNode {
-		p.report(n.pos, path, "a statement is an object, not %s", n.kind)
-		return s
+		p.report(n.pos, "a statement is an object, not %s", n.kind)
+		return
 	}
-	has := map[string]bool{}
-	p.object(n, path, func(m member, path string) bool {
-		has[m.name] = true
+	var effect bool
+	var action, resource, principal either
+	p.object(n, func(m *member) bool {
 		switch m.name {
 		case "Sid":
-			s.SID = p.text(m.value, path)
+			s.SID = p.text(&m.value)
 		case "Effect":
-			s.Effect = p.effect(m.value, path)
+			effect = true
+			s.Effect = p.effect(&m.value)
 		case "Principal", "NotPrincipal":
-			s.Principal = p.principals(m.value, path)
-			s.Principal.Negated = m.name == "NotPrincipal"
+			s.Principal = p.principals(&m.value)
+			s.Principal.Negated = principal.note(m.name == "NotPrincipal")
 		case "Action", "NotAction":
-			s.Action = p.patterns(m.value, path)
-			s.Action.Negated = m.name == "NotAction"
+			s.Action = p.patterns(&m.value)
+			s.Action.Negated = action.note(m.name == "NotAction")
 		case "Resource", "NotResource":
-			s.Resource = p.patterns(m.value, path)
-			s.Resource.Negated = m.name == "NotResource"
+			s.Resource = p.patterns(&m.value)
+			s.Resource.Negated = resource.note(m.name == "NotResource")
 		case "Condition":
-			s.Conditions = p.conditions(m.value, path)
+			s.Conditions = p.conditions(&m.value)
 		default:
 			return false
 		}
 		return true
 	})
-	if !has["Effect"] {
-		p.report(n.pos, path, "Effect is missing")
+	if !effect {
+		p.report(n.pos, "Effect is missing")
 	}
-	if !has["Action"] && !has["NotAction"] {
-		p.report(n.pos, path, "Action or NotAction is missing")
+	if action == (either{}) {
+		p.report(n.pos, "Action or NotAction is missing")
 	}
-	for _, name := range []string{"Action", "Resource", "Principal"} {
-		if has[name] && has["Not"+name] {
-			p.report(n.pos, path, "%s and Not%s exclude one another", name, name)
+	for _, one := range [...]struct {
+		name string
+		both bool
+	}{{"Action", action.both()}, {"Resource", resource.both()}, {"Principal", principal.both()}} {
+		if one.both {
+			p.report(n.pos, "%s and Not%s exclude one another", one.name, one.name)
 		}
 	}
-	return s
 }
 
-func (p *parser) text(n node, path string) string {
+// either notes which of an element and its opposite are there.
+type either struct{ plain, negated bool }
+
+func (e *either) note(negated bool) bool {
+	e.plain, e.negated = e.plain || !negated, e.negated || negated
+	return negated
+}
+
+func (e *either) both() bool { return e.plain && e.negated }
+
+func (p *parser) text(n *node) string {
 	if n.kind != stringNode {
-		p.report(n.pos, path, "is a string, not %s", n.kind)
+		p.report(n.pos, "is a string, not %s", n.kind)
 	}
 	return n.text
 }
 
-func (p *parser) effect(n node, path string) Effect {
-	e := Effect(p.text(n, path))
+func (p *parser) effect(n *node) Effect {
+	e := Effect(p.text(n))
 	if n.kind == stringNode && e != Allow && e != Deny {
-		p.report(n.pos, path, "is Allow or Deny, not %q", n.text)
+		p.report(n.pos, "is Allow or Deny, not %q", n.text)
 	}
 	return e
 }
 
 // patterns reads one string or an array of strings. An empty array is none, which is not the same as absent.
-func (p *parser) patterns(n node, path string) Patterns {
-	out := Patterns{Values: []string{}}
-	p.each(n, path, func(item node, path string) {
-		out.Values = append(out.Values, p.text(item, path))
+func (p *parser) patterns(n *node) Patterns {
+	count := n.values()
+	out := Patterns{Values: make([]string, 0, count)}
+	if count > 0 {
+		out.Pos = make([]Position, 0, count)
+	}
+	p.each(n, func(item *node) {
+		out.Values = append(out.Values, p.text(item))
 		out.Pos = append(out.Pos, item.pos)
 	})
 	return out
 }
 
+// values is how many values each visits.
+func (n *node) values() int {
+	if n.kind == arrayNode {
+		return len(n.items)
+	}
+	return 1
+}
+
 // each calls visit with the one value or with each of an array.
-func (p *parser) each(n node, path string, visit func(item node, path string)) {
+func (p *parser) each(n *node, visit func(item *node)) {
 	if n.kind != arrayNode {
-		visit(n, path)
+		visit(n)
 		return
 	}
-	for i, item := range n.items {
-		visit(item, fmt.Sprintf("%s[%d]", path, i))
+	for i := range n.items {
+		p.way = append(p.way, hop{index: i})
+		visit(&n.items[i])
+		p.leave()
 	}
 }
 
-func (p *parser) principals(n node, path string) *Principals {
+func (p *parser) principals(n *node) *Principals {
 	out := &Principals{Pos: n.pos}
 	if n.kind == stringNode && n.text == "*" {
 		out.Any = true
 		return out
 	}
 	if n.kind != objectNode {
-		p.report(n.pos, path, `is "*" or an object with AWS, Service, Federated or CanonicalUser`)
+		p.report(n.pos, `is "*" or an object with AWS, Service, Federated or CanonicalUser`)
 		return out
 	}
-	p.object(n, path, func(m member, path string) bool {
-		values := p.patterns(m.value, path).Values
+	p.object(n, func(m *member) bool {
+		values := p.patterns(&m.value).Values
 		switch m.name {
 		case "AWS":
 			out.AWS = values
@@ -219,46 +293,69 @@ func (p *parser) principals(n node, path string) *Principals {
 	return out
 }
 
-func (p *parser) conditions(n node, path string) []Condition {
+func (p *parser) conditions(n *node) []Condition {
 	if n.kind != objectNode {
-		p.report(n.pos, path, "is an object of operators, not %s", n.kind)
+		p.report(n.pos, "is an object of operators, not %s", n.kind)
 		return nil
 	}
+	count := 0
+	for i := range n.members {
+		count += len(n.members[i].value.members)
+	}
 	var out []Condition
-	operators := map[string]bool{}
-	for _, op := range n.members {
-		at := join(path, op.name)
+	if count > 0 {
+		out = make([]Condition, 0, count)
+	}
+	var seen []Condition // the operators, without keys
+	for i := range n.members {
+		op := &n.members[i]
+		p.enter(op.name)
 		head, ok := parseOperator(op.name)
-		if !ok {
-			p.report(op.pos, at, "there is no such condition operator")
-			continue
+		switch {
+		case !ok:
+			p.report(op.pos, "there is no such condition operator")
+		case slices.ContainsFunc(seen, head.sameOperator):
+			p.report(op.pos, twice)
+		default:
+			seen = append(seen, head)
 		}
-		if operators[head.Name()] {
-			p.report(op.pos, at, "is there twice; AWS keeps one of them only")
+		switch {
+		case !ok:
+		case op.value.kind != objectNode:
+			p.report(op.value.pos, "is an object of condition keys, not %s", op.value.kind)
+		default:
+			out = p.keys(&op.value, head, out)
 		}
-		operators[head.Name()] = true
-		if op.value.kind != objectNode {
-			p.report(op.value.pos, at, "is an object of condition keys, not %s", op.value.kind)
-			continue
+		p.leave()
+	}
+	return out
+}
+
+func (c Condition) sameOperator(other Condition) bool {
+	return c.Operator == other.Operator && c.Quantifier == other.Quantifier && c.IfExists == other.IfExists
+}
+
+// keys reads what is under one operator.
+func (p *parser) keys(n *node, head Condition, out []Condition) []Condition {
+	var names nameSet
+	for i := range n.members {
+		key := &n.members[i]
+		p.enter(key.name)
+		if names.has(key.name, n.members[:i], lowerASCII) {
+			p.report(key.pos, twice)
 		}
-		keys := map[string]bool{}
-		for _, key := range op.value.members {
-			if keys[strings.ToLower(key.name)] {
-				p.report(key.pos, join(at, key.name), "is there twice; AWS keeps one of them only")
+		one := head
+		one.Key, one.Pos, one.Values = key.name, key.pos, make([]string, 0, key.value.values())
+		p.each(&key.value, func(item *node) {
+			switch item.kind {
+			case stringNode, numberNode, boolNode:
+				one.Values = append(one.Values, item.text)
+			case nullNode, arrayNode, objectNode:
+				p.report(item.pos, "is a string, a number or a boolean, not %s", item.kind)
 			}
-			keys[strings.ToLower(key.name)] = true
-			one := head
-			one.Key, one.Pos, one.Values = key.name, key.pos, []string{}
-			p.each(key.value, join(at, key.name), func(item node, path string) {
-				switch item.kind {
-				case stringNode, numberNode, boolNode:
-					one.Values = append(one.Values, item.text)
-				case nullNode, arrayNode, objectNode:
-					p.report(item.pos, path, "is a string, a number or a boolean, not %s", item.kind)
-				}
-			})
-			out = append(out, one)
-		}
+		})
+		out = append(out, one)
+		p.leave()
 	}
 	return out
 }

@@ -43,7 +43,10 @@ func compilePattern(s string, variables bool, rule shortRule) pattern {
 		p.kind = allPattern
 		return p
 	}
-	cut := splitARN(s)
+	cut := strings.SplitN(s, ":", len(p.segments))
+	if variables {
+		cut = splitARN(s)
+	}
 	if len(cut) < len(p.segments) {
 		switch {
 		case rule == shortInvalid, rule == shortEndStar && !strings.HasSuffix(cut[len(cut)-1], "*"):
@@ -129,6 +132,7 @@ func (p *pattern) match(e *evaluation, t *target, cover bool) (found, known bool
 	if !t.isARN && !t.wild {
 		return false, true
 	}
+	all := true
 	for i := range p.segments {
 		s := &p.segments[i]
 		if s.parts == nil && !t.wild {
@@ -140,7 +144,8 @@ func (p *pattern) match(e *evaluation, t *target, cover bool) (found, known bool
 		var filled []byte
 		if s.parts != nil {
 			if filled, known = e.expand(s.parts); !known {
-				return false, false
+				all = false // another segment may still tell that it does not match
+				continue
 			}
 		}
 		switch {
@@ -155,7 +160,7 @@ func (p *pattern) match(e *evaluation, t *target, cover bool) (found, known bool
 			return false, true
 		}
 	}
-	return true, true
+	return all, all
 }
 
 // encoded is the segment's pattern; filled is that of one with variables.

@@ -210,6 +210,13 @@ type loader struct{ failure *Failure }
 func (l *loader) all(policies []Policy) []iam.Policy {
 	out := make([]iam.Policy, 0, len(policies))
 	for _, p := range policies {
+		if text := string(p.Document); text == "" || text == "null" {
+			if l.failure == nil {
+				l.failure = &Failure{Reason: "malformed-policy", Policy: p.Name, Message: "the document is missing"}
+			}
+			out = append(out, iam.Policy{Name: p.Name})
+			continue
+		}
 		d, err := iam.Parse(p.Document)
 		if err != nil && l.failure == nil {
 			l.failure = &Failure{Reason: "malformed-policy", Policy: p.Name, Message: err.Error()}

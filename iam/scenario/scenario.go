@@ -109,7 +109,7 @@ func (v *Value) UnmarshalJSON(text []byte) error {
 // MarshalJSON writes it in the same form.
 func (v Value) MarshalJSON() ([]byte, error) {
 	if v.Multi {
-		return json.Marshal(slices.Concat([]string{}, v.List))
+		return json.Marshal(append([]string{}, v.List...)) // an empty list is none, not null
 	}
 	return json.Marshal(v.Single)
 }

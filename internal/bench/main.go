@@ -71,6 +71,7 @@ func run(ctx context.Context, program, only string, quick bool) error {
 	out := tabwriter.NewWriter(os.Stdout, 0, 4, 2, ' ', 0)
 	_, _ = fmt.Fprintln(out, "figure\tmeasured\tbaseline of this run\tratio\tgoal\tmet")
 	for _, s := range []scenario{
+		{"iam", engine},
 		{"round-trip-1", roundTrip(1)},
 		{"round-trip-1000", roundTrip(1000)},
 		{"commits", commits},
