@@ -63,16 +63,18 @@ func TestOpenAPI(t *testing.T) {
 		t.Fatalf("%d %s", status, text)
 	}
 	var document struct {
-		OpenAPI string
+		OpenAPI string `json:"openapi"`
 		Paths   map[string]map[string]struct {
-			OperationID string
-			Summary     string
+			OperationID string `json:"operationId"`
+			Summary     string `json:"summary"`
 			Parameters  []struct {
-				Name, In string
-			}
-			Responses map[string]any
-		}
-		Components struct{ Schemas map[string]any }
+				In string `json:"in"`
+			} `json:"parameters"`
+			Responses map[string]any `json:"responses"`
+		} `json:"paths"`
+		Components struct {
+			Schemas map[string]any `json:"schemas"`
+		} `json:"components"`
 	}
 	if err := json.Unmarshal([]byte(text), &document); err != nil {
 		t.Fatal(err)

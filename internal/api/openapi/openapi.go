@@ -153,7 +153,7 @@ func (s *schemas) operation(g Group, r api.Route, n Note) object {
 	return op
 }
 
-var variable = regexp.MustCompile(`\{([a-zA-Z]+)\}`) //nolint:gochecknoglobals // compiled once
+var variable = regexp.MustCompile(`\{([a-zA-Z]+)\}`)
 
 func pathParameters(path string) []object {
 	all := []object{}

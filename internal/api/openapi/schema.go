@@ -76,7 +76,7 @@ func writes[T any](t reflect.Type) bool {
 	return t.Kind() != reflect.Interface && (t.Implements(want) || reflect.PointerTo(t).Implements(want))
 }
 
-var notName = regexp.MustCompile(`[^A-Za-z0-9_.-]+`) //nolint:gochecknoglobals // compiled once
+var notName = regexp.MustCompile(`[^A-Za-z0-9_.-]+`)
 
 // named refers to a component, which is made when it is new.
 func (s *schemas) named(t reflect.Type, build func(reflect.Type) object) object {
@@ -110,8 +110,7 @@ func (s *schemas) structure(t reflect.Type) object {
 	required := []string{}
 	var fields func(t reflect.Type)
 	fields = func(t reflect.Type) {
-		for i := range t.NumField() {
-			f := t.Field(i)
+		for f := range t.Fields() {
 			name, rest, _ := strings.Cut(f.Tag.Get("json"), ",")
 			switch {
 			case name == "-" || !f.IsExported() && !f.Anonymous:
