@@ -6,6 +6,7 @@ import (
 	"strings"
 
 	"github.com/belay-dev/belay/iam"
+	"github.com/belay-dev/belay/iam/service"
 	"github.com/belay-dev/belay/internal/arn"
 )
 
@@ -34,6 +35,11 @@ func (p *Permissions) refinePermission(d Diagnosis, f Failure, c Connector) Diag
 	}
 	if denial.Resource != "" {
 		a.Resource = denial.Resource
+	}
+	if reference, err := service.Load(); err == nil {
+		if action, known := reference.Action(a.Action); known && action.Resourceless() {
+			a.Resource = "*"
+		}
 	}
 	region := f.Region
 	if region == "" {
