@@ -5,6 +5,7 @@ import (
 	"crypto/sha256"
 	"encoding/hex"
 	"encoding/json"
+	"encoding/xml"
 	"fmt"
 	"io"
 	"net/http"
@@ -158,12 +159,18 @@ func answerCode(body []byte, header http.Header) (code, message string) {
 	if found, ok := readEnvelope(body); ok {
 		return found.code, found.message
 	}
+	var bare struct { // S3 puts nothing around it
+		XMLName xml.Name `xml:"Error"`
+		shownError
+	}
+	if xml.Unmarshal(body, &bare) == nil && bare.Code != "" {
+		return bare.Code, bare.Message
+	}
 	var plain struct {
-		XMLName struct{} `json:"-"`
-		Type    string   `json:"__type"`
-		Code    string   `json:"code"`
-		Message string   `json:"message"`
-		Upper   string   `json:"Message"`
+		Type    string `json:"__type"`
+		Code    string `json:"code"`
+		Message string `json:"message"`
+		Upper   string `json:"Message"`
 	}
 	if json.Unmarshal(body, &plain) == nil {
 		code, message = plain.Type+plain.Code, plain.Message+plain.Upper
