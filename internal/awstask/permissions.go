@@ -98,11 +98,14 @@ func encodePolicy(t connector.PolicyText) protocol.AWSPolicy {
 // Most of each list of what a delegate sends.
 const mostPolicies, mostProbes, mostKeys = 200, 5000, 50
 
+// mostDecoded bounds a decoded authorization message, in bytes.
+const mostDecoded = 32 << 10
+
 func decodePermissions(w *protocol.AWSPermissions) *connector.Permissions {
 	if w == nil {
 		return nil
 	}
-	p := &connector.Permissions{Principal: clip(w.Principal), Role: clip(w.Role), Decoded: w.Decoded}
+	p := &connector.Permissions{Principal: clip(w.Principal), Role: clip(w.Role), Decoded: w.Decoded[:min(len(w.Decoded), mostDecoded)]}
 	for _, u := range first(w.Unread, mostPolicies) {
 		p.Unread = append(p.Unread, connector.Unread{What: connector.Part(clip(u.What)), Action: clip(u.Action), Code: clip(u.Code)})
 	}

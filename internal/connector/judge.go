@@ -39,12 +39,32 @@ type Judge struct {
 	who      iam.Principal
 	region   string
 	keys     iam.Context
-	best     *iam.Set // takes what the context lacks in favour of the request
-	strict   *iam.Set // takes it as absent
+	sets     sets
+	roles    sets // for assuming roles: their trust policies are taken to let it in
 	services *service.Reference
 	probes   map[Asked]Probe // what AWS itself said
 	unread   struct{ identity, boundary, scp string }
 	cannot   string // why nothing can be decided by policies
+}
+
+// sets are the policies, for deciding in two ways.
+type sets struct {
+	best   *iam.Set // takes what the context lacks in favour of the request
+	strict *iam.Set // takes it as absent
+}
+
+func compile(policies iam.Policies) (s sets, err error) {
+	if s.best, err = iam.Compile(policies, iam.Settings{Discover: true}); err == nil {
+		s.strict, err = iam.Compile(policies, iam.Settings{})
+	}
+	return s, err
+}
+
+// delegating is the trust policy of a role that leaves the decision to an account.
+func delegating(account string) *iam.Policy {
+	return &iam.Policy{Name: "a trust policy", Document: &iam.Document{Version: "2012-10-17", Statements: []iam.Statement{{
+		Effect: iam.Allow, Principal: &iam.Principals{AWS: []string{account}}, Action: iam.Patterns{Values: []string{"sts:*"}},
+	}}}}
 }
 
 // Judge reads the policies for deciding. region is where the requests go.
@@ -62,10 +82,11 @@ func (p *Permissions) Judge(region string) *Judge {
 		return j
 	}
 	if j.who, err = p.Caller(); err == nil {
-		j.best, err = iam.Compile(policies, iam.Settings{Discover: true})
+		j.sets, err = compile(policies)
 	}
 	if err == nil {
-		j.strict, err = iam.Compile(policies, iam.Settings{})
+		policies.Resource = delegating(j.who.Account())
+		j.roles, err = compile(policies)
 	}
 	if err == nil {
 		j.services, err = service.Load()
@@ -76,8 +97,22 @@ func (p *Permissions) Judge(region string) *Judge {
 	return j
 }
 
+// toRole reports whether an action is on a role that must let the caller in by its own policy.
+func toRole(action string) bool {
+	name, ofSTS := strings.CutPrefix(action, "sts:")
+	return ofSTS && (strings.EqualFold(name, "AssumeRole") || strings.EqualFold(name, "TagSession") || strings.EqualFold(name, "SetSourceIdentity"))
+}
+
 // May decides one question.
 func (j *Judge) May(a Asked) Judgement {
+	one := j.may(a)
+	if one.Answer == MayDo && toRole(a.Action) {
+		one.Caveats = append(one.Caveats, "whether a role lets it in is decided by the role's trust policy, too")
+	}
+	return one
+}
+
+func (j *Judge) may(a Asked) Judgement {
 	one := Judgement{Asked: a}
 	if j.cannot != "" {
 		return j.byProbe(one, j.cannot, "")
@@ -93,11 +128,15 @@ func (j *Judge) May(a Asked) Judgement {
 		action, known := j.services.Action(a.Action)
 		request.Resourceless = known && action.Resourceless()
 	}
-	if j.unread.identity == "" && j.unread.boundary == "" && j.strict.Decide(&request) == iam.Allowed {
+	use := j.sets
+	if toRole(a.Action) {
+		use = j.roles
+	}
+	if j.unread.identity == "" && j.unread.boundary == "" && use.strict.Decide(&request) == iam.Allowed {
 		one.Answer = MayDo
 		return j.crossChecked(one)
 	}
-	best := j.best.Explain(&request)
+	best := use.best.Explain(&request)
 	one.Explanation = best
 	switch {
 	case best.Decision == iam.ExplicitlyDenied:
@@ -114,7 +153,7 @@ func (j *Judge) May(a Asked) Judgement {
 		return j.byProbe(one, "whether the identity has a permissions boundary could not be read: "+j.unread.boundary,
 			"Ask who administers the account for the identity's permissions boundary: it could not be read, and may not allow it.")
 	default:
-		sure := j.strict.Explain(&request)
+		sure := use.strict.Explain(&request)
 		if j.probes[a].How == Simulated { // by a request that lacks the same keys
 			one.Answer, one.Why = NotKnown, []string{"it depends on the request: " + strings.Join(conditions(sure), "; ")}
 			return one

@@ -199,3 +199,27 @@ func TestJudgeRegion(t *testing.T) {
 		t.Errorf("%s: %s", got.Answer, got.Why)
 	}
 }
+
+// TestJudgeAssumeRole: of a role it is said what the identity's own side allows, and that the role has a say.
+func TestJudgeAssumeRole(t *testing.T) {
+	t.Parallel()
+	asked := connector.Asked{Action: "sts:AssumeRole", Resource: "arn:aws:iam::210987654321:role/other"}
+	for name, tt := range map[string]struct {
+		known connector.Permissions
+		want  connector.Answer
+	}{
+		"allowed":     {ofRole(allowAll), connector.MayDo},
+		"not allowed": {ofRole(allowObjects), connector.MayNotDo},
+		"denied":      {ofRole(allowAll, `{"Statement":[{"Effect":"Deny","Action":"sts:*","Resource":"*"}]}`), connector.MayNotDo},
+		"a boundary":  {but(ofRole(allowAll), boundary(allowEC2)), connector.MayNotDo},
+	} {
+		j := tt.known.Judge("eu-west-1").May(asked)
+		if j.Answer != tt.want || (len(j.Caveats) == 1 && strings.Contains(j.Caveats[0], "trust policy")) != (tt.want == connector.MayDo) {
+			t.Errorf("%s: %s %q %q", name, j.Answer, j.Why, j.Caveats)
+		}
+	}
+	grant, blocked := mend(ofRole(), []connector.Asked{asked})
+	if grant == nil || !strings.Contains(grant.Command, "sts:AssumeRole") || len(blocked) > 0 {
+		t.Errorf("%+v %+v", grant, blocked)
+	}
+}

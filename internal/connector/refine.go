@@ -222,9 +222,7 @@ func (p *Permissions) ownSide(a Asked, who iam.Principal, region string) Judgeme
 		return Judgement{Asked: a, Answer: NotKnown, Why: []string{err.Error()}}
 	}
 	// A trust policy that delegates to the whole account leaves the decision to the identity's side.
-	policies.Resource = &iam.Policy{Name: "a trust policy", Document: &iam.Document{Version: "2012-10-17", Statements: []iam.Statement{{
-		Effect: iam.Allow, Principal: &iam.Principals{AWS: []string{who.Account()}}, Action: iam.Patterns{Values: []string{"sts:*"}},
-	}}}}
+	policies.Resource = delegating(who.Account())
 	r := iam.Request{Principal: who, Action: a.Action, Resource: a.Resource, Context: p.Keys(region, "")}
 	set, err := iam.Compile(policies, iam.Settings{Discover: true})
 	if err != nil {
