@@ -184,7 +184,7 @@ func (p *Permissions) mend(j Judgement) []Fix {
 func (all *drafts) mend(j Judgement) {
 	x, p := j.Explanation, all.p
 	allow := func(d *draft, where string) {
-		if d != nil && !slices.Contains(d.allowed, j.Asked) {
+		if d != nil {
 			d.where, d.allowed = where, append(d.allowed, j.Asked)
 		}
 	}
@@ -226,9 +226,7 @@ func (d *draft) undeny(action string, s iam.Reference) {
 	if d.actions[s.Index] == nil {
 		d.denies = append(d.denies, s)
 	}
-	if !slices.Contains(d.actions[s.Index], action) {
-		d.actions[s.Index] = append(d.actions[s.Index], action)
-	}
+	d.actions[s.Index] = append(d.actions[s.Index], action)
 }
 
 // fix is the change as a whole. It is not ok when there is none.
@@ -239,7 +237,7 @@ func (d *draft) fix(p *Permissions) (Fix, bool) {
 	var said []string
 	var empty []int
 	for _, s := range d.denies {
-		what, none := p.narrowed(&d.doc.Statements[s.Index], s, d.actions[s.Index])
+		what, none := p.narrowed(&d.doc.Statements[s.Index], s, unique(d.actions[s.Index]))
 		said = append(said, what)
 		if none {
 			empty = append(empty, s.Index)
@@ -286,13 +284,21 @@ func (p *Permissions) granted(t PolicyText, d *iam.Document, said []string) Fix 
 }
 
 func actionsOf(asked []Asked) []string {
-	var all []string
-	for _, a := range asked {
-		if !slices.Contains(all, a.Action) {
-			all = append(all, a.Action)
-		}
+	all := make([]string, len(asked))
+	for i, a := range asked {
+		all[i] = a.Action
 	}
-	return all
+	return unique(all)
+}
+
+// unique leaves the first of equal words.
+func unique(list []string) []string {
+	seen := make(map[string]bool, len(list))
+	return slices.DeleteFunc(list, func(word string) bool {
+		before := seen[word]
+		seen[word] = true
+		return before
+	})
 }
 
 // someActions names a few of many.
