@@ -29,3 +29,11 @@ func Needs(c Capability, n Narrowing) ([]iam.Statement, error) {
 	}
 	return all, nil
 }
+
+// Check reads what is named. The error is an [InputError] with all that is badly written.
+func (n Narrowing) Check() error {
+	if _, problems := n.narrower(); len(problems) > 0 {
+		return &InputError{problems}
+	}
+	return nil
+}

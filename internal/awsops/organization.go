@@ -29,6 +29,8 @@ func (r *policyReader) organization(ctx context.Context, cfg aws.Config, account
 		return
 	case aws.ToString(about.Organization.MasterAccountId) == account:
 		return // they never bear on the management account
+	case about.Organization.FeatureSet == types.OrganizationFeatureSetConsolidatedBilling:
+		return // such an organization has none
 	}
 	var levels []connector.PolicyLevel
 	for target := account; target != "" && len(levels) < mostLevels; {
@@ -47,6 +49,9 @@ func (r *policyReader) organization(ctx context.Context, cfg aws.Config, account
 		if err == nil && len(parents.Parents) > 0 {
 			target = aws.ToString(parents.Parents[0].Id)
 		}
+	}
+	if !slices.ContainsFunc(levels, func(l connector.PolicyLevel) bool { return len(l.Policies) > 0 }) {
+		return // where they are in force, AWS keeps at least one at each level
 	}
 	slices.Reverse(levels)
 	r.found.SCP = levels

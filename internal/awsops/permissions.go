@@ -217,9 +217,12 @@ func (r *policyReader) boundary(ctx context.Context, policyARN string) {
 		r.unread(connector.PartBoundary, action, err)
 		return
 	}
-	if text, ok := policyDocument(encoded); ok {
-		r.found.Boundary = &connector.PolicyText{Name: policyARN[strings.LastIndexByte(policyARN, '/')+1:], ARN: policyARN, Via: "boundary", Document: text}
+	text, ok := policyDocument(encoded)
+	if !ok { // without a word it would be taken for none
+		r.found.Unread = append(r.found.Unread, connector.Unread{What: connector.PartBoundary, Action: "policy " + policyARN, Code: "too long"})
+		return
 	}
+	r.found.Boundary = &connector.PolicyText{Name: policyARN[strings.LastIndexByte(policyARN, '/')+1:], ARN: policyARN, Via: "boundary", Document: text}
 }
 
 // document reads the version of a managed policy that is in force. One of AWS's own that may not be read is taken from the

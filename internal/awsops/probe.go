@@ -5,6 +5,7 @@ import (
 	"crypto/sha256"
 	"encoding/hex"
 	"encoding/json"
+	"encoding/xml"
 	"fmt"
 	"io"
 	"net/http"
@@ -64,13 +65,19 @@ func (s *Sessions) probe(ctx context.Context, cfg aws.Config, found *connector.P
 	}
 	for _, a := range asked {
 		i := slices.IndexFunc(calls, func(c harmless) bool { return strings.EqualFold(c.action, a.Action) })
-		if i < 0 {
+		if i < 0 || !calls[i].settles(a) {
 			continue
 		}
 		if one, ok := s.try(ctx, cfg, creds, calls[i], a); ok {
 			found.Probed = append(found.Probed, one)
 		}
 	}
+}
+
+// settles reports whether the call's answer is one to the question: it can neither name another resource than a bucket, nor
+// carry condition keys.
+func (c harmless) settles(a connector.Asked) bool {
+	return a.Context == "" && (a.Resource == "*" || strings.Contains(c.path, "{bucket}"))
 }
 
 // try makes one call. It is not ok when the answer tells nothing: no such bucket, no answer, a fault of AWS.
@@ -98,6 +105,9 @@ func (s *Sessions) try(ctx context.Context, cfg aws.Config, creds aws.Credential
 		return one, err == nil
 	}
 	one.Code, one.Message = answerCode(text, answer.Header)
+	if refused, ok := connector.ParseDenial(one.Message); ok && !strings.EqualFold(refused.Action, a.Action) {
+		return one, false // some calls need several permissions: cloudformation:DescribeStacks, for one, ListStacks too
+	}
 	return one, slices.Contains([]string{"AccessDenied", "AccessDeniedException", "UnauthorizedOperation"}, one.Code)
 }
 
@@ -149,12 +159,18 @@ func answerCode(body []byte, header http.Header) (code, message string) {
 	if found, ok := readEnvelope(body); ok {
 		return found.code, found.message
 	}
+	var bare struct { // S3 puts nothing around it
+		XMLName xml.Name `xml:"Error"`
+		shownError
+	}
+	if xml.Unmarshal(body, &bare) == nil && bare.Code != "" {
+		return bare.Code, bare.Message
+	}
 	var plain struct {
-		XMLName struct{} `json:"-"`
-		Type    string   `json:"__type"`
-		Code    string   `json:"code"`
-		Message string   `json:"message"`
-		Upper   string   `json:"Message"`
+		Type    string `json:"__type"`
+		Code    string `json:"code"`
+		Message string `json:"message"`
+		Upper   string `json:"Message"`
 	}
 	if json.Unmarshal(body, &plain) == nil {
 		code, message = plain.Type+plain.Code, plain.Message+plain.Upper

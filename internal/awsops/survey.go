@@ -2,6 +2,7 @@ package awsops
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -47,7 +48,8 @@ func (s *Sessions) Survey(ctx context.Context, survey connector.Survey) connecto
 const mostSimulated = 50
 
 // simulate asks IAM about the actions, resource by resource, and reports whether it answered. What it says includes the
-// organization's policies and the boundary, which the identity itself may not be able to read.
+// organization's policies and the boundary, which the identity itself may not be able to read. A question that IAM does not
+// take leaves the others be; a refusal ends it.
 func simulate(ctx context.Context, cfg aws.Config, found *connector.Permissions, asked []connector.Asked) bool {
 	source := found.Principal
 	if name, err := arn.Parse(source); err == nil && name.Service == "sts" {
@@ -68,18 +70,31 @@ func simulate(ctx context.Context, cfg aws.Config, found *connector.Permissions,
 				if err != nil {
 					r := &policyReader{found: found}
 					r.unread(connector.PartSimulation, "iam:SimulatePrincipalPolicy", err)
+					var refused *types.InvalidInputException
+					if errors.As(err, &refused) {
+						break
+					}
 					return false
 				}
 				for _, result := range page.EvaluationResults {
 					found.Probed = append(found.Probed, connector.Probe{
-						Action: aws.ToString(result.EvalActionName), Resource: group.resource, Context: group.context, How: connector.Simulated,
+						Action: asAsked(actions, aws.ToString(result.EvalActionName)), Resource: group.resource, Context: group.context, How: connector.Simulated,
 						Allowed: result.EvalDecision == types.PolicyEvaluationDecisionTypeAllowed, Code: string(result.EvalDecision),
+						Lacks: result.MissingContextValues,
 					})
 				}
 			}
 		}
 	}
 	return true
+}
+
+// asAsked is an action in the letter case in which it was asked about.
+func asAsked(actions []string, action string) string {
+	if i := slices.IndexFunc(actions, func(a string) bool { return strings.EqualFold(a, action) }); i >= 0 {
+		return actions[i]
+	}
+	return action
 }
 
 // entries are the condition keys of a simulation.

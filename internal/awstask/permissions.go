@@ -64,14 +64,17 @@ func encodePermissions(p *connector.Permissions) *protocol.AWSPermissions {
 		one := encodePolicy(*b)
 		w.Boundary = &one
 	}
+	whole := true
 	for _, l := range p.SCP {
 		level := protocol.AWSPolicyLevel{Name: l.Name}
 		for _, t := range l.Policies {
-			if keep(connector.PartSCP, t) {
-				level.Policies = append(level.Policies, encodePolicy(t))
-			}
+			whole = whole && keep(connector.PartSCP, t)
+			level.Policies = append(level.Policies, encodePolicy(t))
 		}
 		w.SCP = append(w.SCP, level)
+	}
+	if !whole {
+		w.SCP = nil // a level that lacks a policy would seem to allow less than it does
 	}
 	if t := p.Target; t != nil {
 		w.Target = &protocol.AWSPolicy{ARN: t.ARN, Document: t.Document}
@@ -82,6 +85,7 @@ func encodePermissions(p *connector.Permissions) *protocol.AWSPermissions {
 	for _, one := range p.Probed {
 		w.Probed = append(w.Probed, protocol.AWSProbe{
 			Action: one.Action, Resource: one.Resource, Context: one.Context, How: one.How, Allowed: one.Allowed, Code: one.Code, Message: one.Message,
+			Lacks: one.Lacks,
 		})
 	}
 	return w
@@ -91,38 +95,57 @@ func encodePolicy(t connector.PolicyText) protocol.AWSPolicy {
 	return protocol.AWSPolicy{Name: t.Name, ARN: t.ARN, Via: t.Via, Document: t.Document}
 }
 
-// mostPolicies bounds each list of what a delegate sends.
-const mostPolicies, mostProbes = 200, 5000
+// Most of each list of what a delegate sends.
+const mostPolicies, mostProbes, mostKeys = 200, 5000, 50
+
+// mostDecoded bounds a decoded authorization message, in bytes.
+const mostDecoded = 32 << 10
 
 func decodePermissions(w *protocol.AWSPermissions) *connector.Permissions {
 	if w == nil {
 		return nil
 	}
-	p := &connector.Permissions{Principal: clip(w.Principal), Role: clip(w.Role), Decoded: w.Decoded}
+	p := &connector.Permissions{Principal: clip(w.Principal), Role: clip(w.Role), Decoded: w.Decoded[:min(len(w.Decoded), mostDecoded)]}
+	for _, u := range first(w.Unread, mostPolicies) {
+		p.Unread = append(p.Unread, connector.Unread{What: connector.Part(clip(u.What)), Action: clip(u.Action), Code: clip(u.Code)})
+	}
+	tooMany := func(part connector.Part) {
+		p.Unread = append(p.Unread, connector.Unread{What: part, Action: "the delegate's answer", Code: "too many"})
+	}
 	for _, t := range first(w.Identity, mostPolicies) {
 		p.Identity = append(p.Identity, decodePolicy(t))
+	}
+	if len(w.Identity) > mostPolicies {
+		tooMany(connector.PartIdentity)
 	}
 	if w.Boundary != nil {
 		one := decodePolicy(*w.Boundary)
 		p.Boundary = &one
 	}
+	whole := len(w.SCP) <= mostPolicies
 	for _, l := range first(w.SCP, mostPolicies) {
 		level := connector.PolicyLevel{Name: clip(l.Name)}
 		for _, t := range first(l.Policies, mostPolicies) {
 			level.Policies = append(level.Policies, decodePolicy(t))
 		}
+		whole = whole && len(l.Policies) <= mostPolicies
 		p.SCP = append(p.SCP, level)
+	}
+	if !whole {
+		p.SCP = nil
+		tooMany(connector.PartSCP)
 	}
 	if w.Target != nil {
 		p.Target = &connector.RoleTrust{ARN: clip(w.Target.ARN), Document: w.Target.Document}
 	}
-	for _, u := range first(w.Unread, mostPolicies) {
-		p.Unread = append(p.Unread, connector.Unread{What: connector.Part(clip(u.What)), Action: clip(u.Action), Code: clip(u.Code)})
-	}
 	for _, one := range first(w.Probed, mostProbes) {
-		p.Probed = append(p.Probed, connector.Probe{
+		probe := connector.Probe{
 			Action: clip(one.Action), Resource: clip(one.Resource), Context: clip(one.Context), How: clip(one.How), Allowed: one.Allowed, Code: clip(one.Code), Message: clip(one.Message),
-		})
+		}
+		for _, key := range first(one.Lacks, mostKeys) {
+			probe.Lacks = append(probe.Lacks, clip(key))
+		}
+		p.Probed = append(p.Probed, probe)
 	}
 	return p
 }

@@ -34,6 +34,7 @@ import (
 	"github.com/belay-dev/belay/internal/cli"
 	"github.com/belay-dev/belay/internal/manager"
 	"github.com/belay-dev/belay/internal/protocol"
+	"github.com/belay-dev/belay/internal/sandbox"
 )
 
 func TestMain(m *testing.M) {
@@ -48,7 +49,8 @@ func TestMain(m *testing.M) {
 const canary = "canary-4f1d"
 
 // TestScripts runs the real program, each script against a real manager of its own. A script whose name begins with
-// aws- also gets a delegate, and moto in the place of AWS. What the program prints is searched for the canary by the
+// aws- also gets a delegate, and moto in the place of AWS; one that begins with sandbox- has Belay's own sandbox there, and
+// the AWS CLI. What the program prints is searched for the canary by the
 // command `clean`.
 func TestScripts(t *testing.T) {
 	t.Parallel()
@@ -92,8 +94,11 @@ func TestScripts(t *testing.T) {
 				return free.Close()
 			}
 			s := serve(t, env)
-			if strings.HasPrefix(name, "aws-") {
-				delegate(t, env, s)
+			switch {
+			case strings.HasPrefix(name, "aws-"):
+				delegate(t, env, s, belaytest.SharedMoto(t).URL)
+			case strings.HasPrefix(name, "sandbox-"):
+				delegate(t, env, s, rehearsal(t, env))
 			}
 			return nil
 		},
@@ -127,10 +132,44 @@ func serve(tb testing.TB, env *testscript.Env) manager.Started {
 	return s
 }
 
-// delegate runs a delegate whose AWS is moto.
-func delegate(tb testing.TB, env *testscript.Env, s manager.Started) {
+// rehearsal runs a sandbox with the script's file scene.yaml until the script ends, and makes the user admin of
+// its scene the AWS CLI's.
+func rehearsal(tb testing.TB, env *testscript.Env) string {
 	tb.Helper()
-	moto := belaytest.SharedMoto(tb)
+	version, err := belaytest.AWSCLI(tb, nil, "--version") // which says whether there is one to start
+	if err != nil {
+		tb.Fatalf("%s: %v", version, err)
+	}
+	tools, err := filepath.Abs("../../.tools/venv/bin")
+	if err != nil {
+		tb.Fatal(err)
+	}
+	server := httptest.NewServer(nil)
+	env.Defer(server.Close)
+	plane, err := sandbox.New(sandbox.Config{Base: server.URL})
+	if err != nil {
+		tb.Fatal(err)
+	}
+	server.Config.Handler = plane
+	scene, err := os.ReadFile(filepath.Join(env.WorkDir, "scene.yaml"))
+	if err != nil {
+		tb.Fatal(err)
+	}
+	if _, err := plane.Seed(scene); err != nil {
+		tb.Fatal(err)
+	}
+	env.Setenv("PATH", env.Getenv("PATH")+string(filepath.ListSeparator)+tools)
+	for name, value := range map[string]string{
+		"AWS_ENDPOINT_URL": server.URL, "AWS_ACCESS_KEY_ID": "AKIAADMIN00000000000", "AWS_SECRET_ACCESS_KEY": "secret-of-admin", "AWS_DEFAULT_REGION": "us-east-1", "AWS_EC2_METADATA_DISABLED": "true",
+	} {
+		env.Setenv(name, value)
+	}
+	return server.URL
+}
+
+// delegate runs a delegate whose AWS is at a given address.
+func delegate(tb testing.TB, env *testscript.Env, s manager.Started, aws string) {
+	tb.Helper()
 	at, err := url.Parse(s.URL)
 	if err != nil {
 		tb.Fatal(err)
@@ -140,15 +179,17 @@ func delegate(tb testing.TB, env *testscript.Env, s manager.Started) {
 		tb.Fatal(err)
 	}
 	vars := map[string]string{
-		"AWS_ENDPOINT_URL": moto.URL, "AWS_ACCESS_KEY_ID": "AKIAEXAMPLE000000000", "AWS_SECRET_ACCESS_KEY": "x",
+		"AWS_ENDPOINT_URL": aws, "AWS_ACCESS_KEY_ID": "AKIAEXAMPLE000000000", "AWS_SECRET_ACCESS_KEY": "x",
 		"AWS_ROLE_ARN": "arn:aws:iam::123456789012:role/delegate", "AWS_WEB_IDENTITY_TOKEN_FILE": token,
 	}
+	sessions := &awsops.Sessions{Env: func(name string) string { return vars[name] }}
 	a := &agent.Agent{
 		Config: agent.Config{Account: s.Account, Token: s.DelegateToken, Manager: at, Name: "local", Tags: []string{"local"}, HostName: "host", Drain: -1},
 		Log:    quiet(tb),
 		Runners: map[string]agent.Runner{
 			protocol.TypePing:        agent.PingRunner{HostName: "host"},
-			protocol.TypeAWSValidate: agent.AWSRunner{Validator: &awsops.Sessions{Env: func(name string) string { return vars[name] }}},
+			protocol.TypeAWSValidate: agent.AWSRunner{Validator: sessions},
+			protocol.TypeAWSSurvey:   agent.AWSSurveyRunner{Surveyor: sessions},
 		},
 	}
 	during(tb, env, a.Run, func() error { return nil })

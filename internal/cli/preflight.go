@@ -38,8 +38,9 @@ func (*connectorPreflight) Help() string {
 }
 
 const (
-	watchEvery = 10 * time.Second
-	watchFor   = 6 * time.Minute // AWS's five minutes, and one
+	watchFirst = time.Second      // most changes arrive at once
+	watchEvery = 10 * time.Second // and the others are not worth a hurry
+	watchFor   = 6 * time.Minute  // AWS's five minutes, and one
 )
 
 // Run makes a preflight.
@@ -55,7 +56,7 @@ func (cmd *connectorPreflight) Run(ctx context.Context, a *app) error {
 			Account: cmd.AWSAccount, Region: cmd.Region,
 		},
 	}
-	until := time.Now().Add(watchFor)
+	until, wait := time.Now().Add(watchFor), watchFirst
 	for {
 		raw, p, err := a.preflight(ctx, c, cmd.ID, options)
 		if err != nil {
@@ -71,12 +72,13 @@ func (cmd *connectorPreflight) Run(ctx context.Context, a *app) error {
 			}
 			return nil
 		}
-		a.note("%s: not all is allowed yet. Asking again in %s.", cmd.ID, watchEvery)
+		a.note("%s: not all is allowed yet. Asking again in %s.", cmd.ID, wait)
 		select {
 		case <-ctx.Done():
 			return context.Cause(ctx)
-		case <-time.After(watchEvery):
+		case <-time.After(wait):
 		}
+		wait = min(2*wait, watchEvery)
 	}
 }
 

@@ -77,7 +77,8 @@ type Survey struct {
 type Asked struct {
 	Action   string
 	Resource string
-	// Context are condition keys of the request beside those that every one carries, a line each: key=value.
+	// Context are condition keys of the request beside those that every one carries, a line each: key=value. A value may
+	// have the wildcards of a condition.
 	Context string
 }
 
@@ -89,10 +90,19 @@ func WithKey(context, key, value string) string {
 	return context + key + "=" + strings.ReplaceAll(value, "\n", " ")
 }
 
-// Keys are the names and values in the Context.
+// Keys are the names and values in the Context, for a request: a wildcard is filled with a letter.
 func (a Asked) Keys() [][2]string {
+	all := keysOf(a.Context)
+	for i := range all {
+		all[i][1] = strings.NewReplacer("*", "x", "?", "x").Replace(all[i][1])
+	}
+	return all
+}
+
+// keysOf are the names and values in a Context, as they were added.
+func keysOf(context string) [][2]string {
 	var out [][2]string
-	for line := range strings.Lines(a.Context) {
+	for line := range strings.Lines(context) {
 		if key, value, ok := strings.Cut(strings.TrimSuffix(line, "\n"), "="); ok {
 			out = append(out, [2]string{key, value})
 		}

@@ -1,6 +1,8 @@
 package connector
 
 import (
+	"crypto/sha256"
+	"encoding/hex"
 	"fmt"
 	"slices"
 	"strings"
@@ -18,25 +20,8 @@ type Fix struct {
 // grantPolicy is the name of the inline policy by which the fixes grant.
 const grantPolicy = "belay-connector"
 
-// Grant allows actions in the identity's own policies: a new inline policy, or the one that an earlier grant made, with the
-// new statements added.
-func (p *Permissions) Grant(asked []Asked) Fix {
-	d := &iam.Document{Version: "2012-10-17"}
-	name := grantPolicy
-	for _, t := range p.Identity {
-		if t.Via == "inline" && t.Name == grantPolicy {
-			if old, err := iam.Parse([]byte(t.Document)); err == nil {
-				d = old
-			}
-		}
-	}
-	d.Statements = append(d.Statements, Statements(asked)...)
-	text := compact(d)
-	return Fix{What: "Allow it in a policy of the identity: " + text, Command: p.putInline(name, text)}
-}
-
-// Statements are the fewest statements that allow what is asked: one for each set of resources.
-func Statements(asked []Asked) []iam.Statement {
+// statements are the fewest statements that allow what is asked: one for each set of resources.
+func statements(asked []Asked) []iam.Statement {
 	type condition struct{ action, context string }
 	resources := map[condition][]string{}
 	var order []condition
@@ -64,8 +49,12 @@ func Statements(asked []Asked) []iam.Statement {
 			i = len(out)
 			contexts = append(contexts, c.context)
 			one := iam.Statement{Effect: iam.Allow, Resource: iam.Patterns{Values: on}}
-			for _, k := range (Asked{Context: c.context}).Keys() {
-				one.Conditions = append(one.Conditions, iam.Condition{Operator: "StringEquals", Key: k[0], Values: []string{k[1]}})
+			for _, k := range keysOf(c.context) {
+				operator := "StringEquals"
+				if strings.ContainsAny(k[1], "*?") {
+					operator = "StringLike"
+				}
+				one.Conditions = append(one.Conditions, iam.Condition{Operator: operator, Key: k[0], Values: []string{k[1]}})
 			}
 			out = append(out, one)
 		}
@@ -80,7 +69,7 @@ func (p *Permissions) putInline(name, document string) string {
 	if kind == "" {
 		return ""
 	}
-	return fmt.Sprintf("aws iam put-%s-policy --%s-name %s --policy-name %s --policy-document %s", kind, kind, holder, shellQuote(name), shellQuote(document))
+	return fmt.Sprintf("aws iam put-%s-policy --%s-name %s --policy-name %s --policy-document %s", kind, kind, shellQuote(holder), shellQuote(name), shellQuote(document))
 }
 
 // holder is the user or role behind the identity.
@@ -99,46 +88,226 @@ func (p *Permissions) holder() (kind, name string) {
 	return "", ""
 }
 
-// mend gives the changes that make an explained denial an Allow, in the order of the layers.
-func (p *Permissions) mend(a Asked, x iam.Explanation) []Fix {
-	var fixes []Fix
+// draft is a policy document that is being changed, by all fixes that concern it: their commands would undo each other.
+type draft struct {
+	of      PolicyText
+	where   string // how What names it, when it is widened
+	grant   bool   // it is the policy by which the fixes grant
+	doc     *iam.Document
+	denies  []iam.Reference  // statements that deny, in the order in which they were met
+	actions map[int][]string // by the index of such a statement: what it is to deny no longer
+	allowed []Asked          // what is to be allowed beside
+}
+
+// drafts are the documents that are being changed, in the order in which they were met.
+type drafts struct {
+	p    *Permissions
+	list []*draft
+}
+
+// at is the draft of a document. It is nil when the document is no policy.
+func (all *drafts) at(t PolicyText) *draft {
+	for _, d := range all.list {
+		if d.of.Via == t.Via && d.of.Name == t.Name && d.of.ARN == t.ARN {
+			return d
+		}
+	}
+	doc := &iam.Document{Version: "2012-10-17"}
+	if t.Document != "" {
+		var err error
+		if doc, err = iam.Parse([]byte(t.Document)); err != nil {
+			return nil
+		}
+	}
+	d := &draft{of: t, doc: doc, actions: map[int][]string{}}
+	all.list = append(all.list, d)
+	return d
+}
+
+// granting is the draft of the policy by which the fixes grant: a new inline policy, or the one that an earlier grant made.
+func (all *drafts) granting() *draft {
+	t := PolicyText{Name: grantPolicy, Via: inline}
+	for _, known := range all.p.Identity {
+		if known.Via == inline && known.Name == grantPolicy {
+			t = known
+		}
+	}
+	d := all.at(t)
+	if d != nil {
+		d.grant = true
+	}
+	return d
+}
+
+// Mend says how denials are mended: by a grant in the identity's own policies, nil when that would help none, and by changes
+// of what else stands in the way. Each document is changed by one fix, and the fixes hold together.
+func (p *Permissions) Mend(list []Judgement) (grant *Fix, blocked []Fix) {
+	all := &drafts{p: p}
+	elsewhere := map[string][]string{}
+	var order []string
+	for _, j := range list {
+		if j.Elsewhere != "" {
+			if elsewhere[j.Elsewhere] == nil {
+				order = append(order, j.Elsewhere)
+			}
+			if !slices.Contains(elsewhere[j.Elsewhere], j.Action) {
+				elsewhere[j.Elsewhere] = append(elsewhere[j.Elsewhere], j.Action)
+			}
+			continue
+		}
+		all.mend(j)
+	}
+	for _, d := range all.list {
+		switch fix, ok := d.fix(p); {
+		case !ok:
+		case d.grant:
+			grant = &fix
+		default:
+			blocked = append(blocked, fix)
+		}
+	}
+	for _, what := range order {
+		blocked = append(blocked, Fix{What: what + " It is about " + someActions(elsewhere[what]) + "."})
+	}
+	return grant, blocked
+}
+
+// mend is Mend for one denial, as one list in which the grant comes first.
+func (p *Permissions) mend(j Judgement) []Fix {
+	grant, fixes := p.Mend([]Judgement{j})
+	if grant != nil {
+		fixes = slices.Insert(fixes, 0, *grant)
+	}
+	return fixes
+}
+
+func (all *drafts) mend(j Judgement) {
+	x, p := j.Explanation, all.p
+	allow := func(d *draft, where string) {
+		if d != nil {
+			d.where, d.allowed = where, append(d.allowed, j.Asked)
+		}
+	}
 	if x.Decision == iam.ExplicitlyDenied {
 		for _, s := range x.Statements {
 			if t, ok := p.text(s); ok {
-				fixes = append(fixes, p.withoutDeny(a, t, s))
+				all.at(t).undeny(j.Action, s)
 			}
 		}
 	}
-	for _, layer := range x.Missing {
+	missing := x.Missing
+	if x.Decision == "" { // AWS said so, and no policy could be asked
+		missing = []iam.Layer{iam.LayerIdentity}
+	}
+	for _, layer := range missing {
 		switch layer {
 		case iam.LayerIdentity:
-			fixes = append(fixes, p.Grant([]Asked{a}))
+			allow(all.granting(), "")
 		case iam.LayerBoundary:
 			if p.Boundary != nil {
-				fixes = append(fixes, p.widened(a, *p.Boundary, "the permissions boundary"))
+				allow(all.at(*p.Boundary), "the permissions boundary")
 			}
 		case iam.LayerSCP:
 			for _, l := range p.SCP {
 				if slices.Contains(x.Levels, l.Name) && len(l.Policies) > 0 {
-					fixes = append(fixes, p.widened(a, l.Policies[0], "the service control policy at "+l.Name+","))
+					allow(all.at(l.Policies[0]), "the service control policy at "+l.Name+",")
 				}
 			}
 		case iam.LayerResource, iam.LayerSession, iam.LayerRCP, iam.LayerEndpoint, iam.LayerPublicBuckets:
 		}
 	}
-	return fixes
 }
 
-// Mend says how a denial is mended: by a grant in the identity's own policies, or, beside or instead of that, by changes of
-// what blocks it.
-func (p *Permissions) Mend(j Judgement) (grant bool, blocked []Fix) {
-	x := j.Explanation
-	if x.Decision == "" { // AWS said so, and nothing is known of why
-		return true, nil
+// undeny notes that a statement is to deny an action no longer.
+func (d *draft) undeny(action string, s iam.Reference) {
+	if d == nil || s.Index >= len(d.doc.Statements) {
+		return
 	}
-	grant = slices.Contains(x.Missing, iam.LayerIdentity)
-	x.Missing = slices.DeleteFunc(slices.Clone(x.Missing), func(l iam.Layer) bool { return l == iam.LayerIdentity })
-	return grant, p.mend(j.Asked, x)
+	if d.actions[s.Index] == nil {
+		d.denies = append(d.denies, s)
+	}
+	d.actions[s.Index] = append(d.actions[s.Index], action)
+}
+
+// fix is the change as a whole. It is not ok when there is none.
+func (d *draft) fix(p *Permissions) (Fix, bool) {
+	if len(d.denies) == 0 && len(d.allowed) == 0 {
+		return Fix{}, false
+	}
+	var said []string
+	var empty []int
+	for _, s := range d.denies {
+		what, none := p.narrowed(&d.doc.Statements[s.Index], s, unique(d.actions[s.Index]))
+		said = append(said, what)
+		if none {
+			empty = append(empty, s.Index)
+		}
+	}
+	slices.Sort(empty)
+	for _, i := range slices.Backward(empty) {
+		d.doc.Statements = slices.Delete(d.doc.Statements, i, i+1)
+	}
+	d.doc.Statements = append(d.doc.Statements, statements(d.allowed)...)
+	if len(d.doc.Statements) == 0 { // AWS stores no policy without a statement
+		return Fix{What: strings.Join(said, " "), Command: p.removed(d.of)}, true
+	}
+	if d.grant {
+		return p.granted(d.of, d.doc, said), true
+	}
+	if len(d.allowed) > 0 {
+		said = append(said, fmt.Sprintf("Allow %s in %s %s too.", someActions(actionsOf(d.allowed)), d.where, d.of.Title()))
+	}
+	return Fix{What: strings.Join(said, " "), Command: p.replaced(d.of, compact(d.doc))}, true
+}
+
+// Most characters of an inline policy, all of one holder together: IAM's quotas.
+const mostInlineUser, mostInlineRole = 2048, 10_240
+
+// granted is the fix that writes the policy by which the fixes grant.
+func (p *Permissions) granted(t PolicyText, d *iam.Document, said []string) Fix {
+	text, name := compact(d), t.Name
+	kind, _ := p.holder()
+	most := mostInlineRole
+	if kind == "user" {
+		most = mostInlineUser
+	}
+	if len(text) > most {
+		return Fix{What: strings.Join(append(said, fmt.Sprintf("Allow it in policies of the identity. With %d characters it is more than an inline policy may have (%d): "+
+			"`belay policy for` writes what the capabilities need as policies to attach.", len(text), most)), " ")}
+	}
+	if t.Document == "" && p.Unknown(PartIdentity) != "" {
+		// One of that name may be there and not have been read: it is not to be lost.
+		sum := sha256.Sum256([]byte(text))
+		name += "-" + hex.EncodeToString(sum[:4])
+	}
+	return Fix{What: strings.Join(append(said, "Allow it in a policy of the identity: "+text), " "), Command: p.putInline(name, text)}
+}
+
+func actionsOf(asked []Asked) []string {
+	all := make([]string, len(asked))
+	for i, a := range asked {
+		all[i] = a.Action
+	}
+	return unique(all)
+}
+
+// unique leaves the first of equal words.
+func unique(list []string) []string {
+	seen := make(map[string]bool, len(list))
+	return slices.DeleteFunc(list, func(word string) bool {
+		before := seen[word]
+		seen[word] = true
+		return before
+	})
+}
+
+// someActions names a few of many.
+func someActions(list []string) string {
+	const few = 5
+	if len(list) > few {
+		return fmt.Sprintf("%s and %d more", strings.Join(list[:few], ", "), len(list)-few)
+	}
+	return strings.Join(list, ", ")
 }
 
 // text finds the document that a statement is of.
@@ -169,62 +338,62 @@ func (p *Permissions) text(s iam.Reference) (PolicyText, bool) {
 	return PolicyText{}, false
 }
 
-// withoutDeny narrows a statement that denies: the action is taken out of its list, or, where a pattern or NotAction holds
-// it, the identity is exempted.
-func (p *Permissions) withoutDeny(a Asked, t PolicyText, s iam.Reference) Fix {
-	d, err := iam.Parse([]byte(t.Document))
-	if err != nil || s.Index >= len(d.Statements) {
-		return Fix{What: fmt.Sprintf("Change %s so that it does not deny %s.", s, a.Action)}
-	}
-	one := &d.Statements[s.Index]
-	what := fmt.Sprintf("Exempt this identity from %s.", s)
-	exact := func(pattern string) bool { return strings.EqualFold(pattern, a.Action) }
-	others := slices.DeleteFunc(slices.Clone(one.Action.Values), exact)
+// narrowed makes a statement that denies deny less: the actions are taken out of its list, or, where a pattern or NotAction
+// holds one, the identity is exempted. It says what was done, and whether the statement denies nothing any more.
+func (p *Permissions) narrowed(one *iam.Statement, s iam.Reference, actions []string) (what string, none bool) {
+	others := slices.DeleteFunc(slices.Clone(one.Action.Values), func(pattern string) bool {
+		return slices.ContainsFunc(actions, func(a string) bool { return strings.EqualFold(pattern, a) })
+	})
+	byPattern := one.Action.Negated || slices.ContainsFunc(actions, func(a string) bool {
+		return slices.ContainsFunc(others, func(pattern string) bool { return iam.MatchAction(pattern, a) })
+	})
 	switch {
-	case !one.Action.Negated && len(others) < len(one.Action.Values) && !slices.ContainsFunc(others, func(pattern string) bool { return iam.MatchAction(pattern, a.Action) }):
-		what = fmt.Sprintf("Take %s out of %s.", a.Action, s)
-		one.Action.Values = others
-		if len(others) == 0 {
-			what = fmt.Sprintf("Remove %s: it denies nothing else.", s)
-			d.Statements = slices.Delete(d.Statements, s.Index, s.Index+1)
-		}
-	default:
-		who := p.Principal
-		if p.Role != "" {
-			who = p.Role
-		}
-		one.Conditions = append(one.Conditions, iam.Condition{Operator: "ArnNotEquals", Key: "aws:PrincipalArn", Values: []string{who}})
+	case byPattern:
+		p.exempt(one)
+		return fmt.Sprintf("Exempt this identity from %s.", s), false
+	case len(others) == 0:
+		return fmt.Sprintf("Remove %s: it denies nothing else.", s), true
 	}
-	if len(d.Statements) == 0 {
-		return Fix{What: what, Command: p.removed(t)}
-	}
-	return Fix{What: what, Command: p.replaced(t, compact(d))}
+	one.Action.Values = others
+	return fmt.Sprintf("Take %s out of %s.", someActions(actions), s), false
 }
 
-// widened adds an Allow to a document that limits.
-func (p *Permissions) widened(a Asked, t PolicyText, what string) Fix {
-	d, err := iam.Parse([]byte(t.Document))
-	if err != nil {
-		return Fix{What: fmt.Sprintf("Allow %s in %s %s.", a.Action, what, t.Title())}
+// exempt leaves the identity out of a statement that denies.
+func (p *Permissions) exempt(one *iam.Statement) {
+	who := []string{p.Principal}
+	kind, name := p.holder()
+	switch a, err := arn.Parse(p.Principal); {
+	case p.Role != "":
+		who = []string{p.Role}
+	case err == nil && kind == "role": // its path was not read
+		role := fmt.Sprintf("arn:%s:iam::%s:role/", a.Partition, a.Account)
+		who = []string{role + name, role + "*/" + name}
 	}
-	d.Statements = append(d.Statements, Statements([]Asked{a})...)
-	return Fix{What: fmt.Sprintf("Allow %s in %s %s too.", a.Action, what, t.Title()), Command: p.replaced(t, compact(d))}
+	const key = "aws:PrincipalArn"
+	for i := range one.Conditions {
+		c := &one.Conditions[i]
+		if strings.EqualFold(c.Key, key) && c.Quantifier == iam.Single && (c.Operator == "ArnNotEquals" || c.Operator == "ArnNotLike" || c.Operator == "StringNotLike") {
+			c.Values = append(slices.Clone(c.Values), who...)
+			return
+		}
+	}
+	one.Conditions = append(one.Conditions, iam.Condition{Operator: "ArnNotEquals", Key: key, Values: who})
 }
 
 // replaced is the command that gives a policy another document.
 func (p *Permissions) replaced(t PolicyText, document string) string {
 	switch {
-	case t.Via == "inline":
+	case t.Via == inline:
 		return p.putInline(t.Name, document)
 	case t.Via == "organization":
-		return fmt.Sprintf("aws organizations update-policy --policy-id %s --content %s", t.ARN[strings.LastIndexByte(t.ARN, '/')+1:], shellQuote(document))
+		return fmt.Sprintf("aws organizations update-policy --policy-id %s --content %s", shellQuote(t.ARN[strings.LastIndexByte(t.ARN, '/')+1:]), shellQuote(document))
 	case t.ARN == "" && strings.HasPrefix(t.Via, "group "):
 		return fmt.Sprintf("aws iam put-group-policy --group-name %s --policy-name %s --policy-document %s",
 			shellQuote(strings.TrimPrefix(t.Via, "group ")), shellQuote(t.Name), shellQuote(document))
 	case strings.Contains(t.ARN, "::aws:policy/"): // nobody can change AWS's own
 		return ""
 	}
-	return fmt.Sprintf("aws iam create-policy-version --policy-arn %s --set-as-default --policy-document %s", t.ARN, shellQuote(document))
+	return fmt.Sprintf("aws iam create-policy-version --policy-arn %s --set-as-default --policy-document %s", shellQuote(t.ARN), shellQuote(document))
 }
 
 // removed is the command that takes a policy away which has no statement left: AWS stores none without.
@@ -240,7 +409,7 @@ func (p *Permissions) removed(t PolicyText) string {
 	case t.ARN == "":
 		return fmt.Sprintf("aws iam delete-%s-policy --%s-name %s --policy-name %s", kind, kind, shellQuote(holder), shellQuote(t.Name))
 	}
-	return fmt.Sprintf("aws iam detach-%s-policy --%s-name %s --policy-arn %s", kind, kind, shellQuote(holder), t.ARN)
+	return fmt.Sprintf("aws iam detach-%s-policy --%s-name %s --policy-arn %s", kind, kind, shellQuote(holder), shellQuote(t.ARN))
 }
 
 func compact(d *iam.Document) string {

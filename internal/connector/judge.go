@@ -2,7 +2,6 @@ package connector
 
 import (
 	"fmt"
-	"slices"
 	"strings"
 
 	"github.com/belay-dev/belay/iam"
@@ -27,6 +26,8 @@ type Judgement struct {
 	Why []string
 	// Caveats are what an "allowed" does not cover, such as an organization's policies that could not be read.
 	Caveats []string
+	// Elsewhere says whom to ask, or where to look, when what denies it is in none of the policies that were read.
+	Elsewhere string
 	// Explanation is the policy engine's; its zero value when it was not asked.
 	Explanation iam.Explanation
 }
@@ -38,27 +39,54 @@ type Judge struct {
 	who      iam.Principal
 	region   string
 	keys     iam.Context
-	best     *iam.Set // takes what the context lacks in favour of the request
-	strict   *iam.Set // takes it as absent
+	sets     sets
+	roles    sets // for assuming roles: their trust policies are taken to let it in
 	services *service.Reference
+	probes   map[Asked]Probe // what AWS itself said
+	unread   struct{ identity, boundary, scp string }
 	cannot   string // why nothing can be decided by policies
+}
+
+// sets are the policies, for deciding in two ways.
+type sets struct {
+	best   *iam.Set // takes what the context lacks in favour of the request
+	strict *iam.Set // takes it as absent
+}
+
+func compile(policies iam.Policies) (s sets, err error) {
+	if s.best, err = iam.Compile(policies, iam.Settings{Discover: true}); err == nil {
+		s.strict, err = iam.Compile(policies, iam.Settings{})
+	}
+	return s, err
+}
+
+// delegating is the trust policy of a role that leaves the decision to an account.
+func delegating(account string) *iam.Policy {
+	return &iam.Policy{Name: "a trust policy", Document: &iam.Document{Version: "2012-10-17", Statements: []iam.Statement{{
+		Effect: iam.Allow, Principal: &iam.Principals{AWS: []string{account}}, Action: iam.Patterns{Values: []string{"sts:*"}},
+	}}}}
 }
 
 // Judge reads the policies for deciding. region is where the requests go.
 func (p *Permissions) Judge(region string) *Judge {
-	j := &Judge{known: p, region: region, keys: p.Keys(region, "")}
+	j := &Judge{known: p, region: region, keys: p.Keys(region, ""), probes: make(map[Asked]Probe, len(p.Probed))}
+	j.unread.identity, j.unread.boundary, j.unread.scp = p.Unknown(PartIdentity), p.Unknown(PartBoundary), p.Unknown(PartSCP)
+	for _, one := range p.Probed {
+		if a := (Asked{one.Action, one.Resource, one.Context}); j.probes[a].How == "" {
+			j.probes[a] = one
+		}
+	}
 	policies, err := p.Policies()
 	if err != nil {
 		j.cannot = "a policy that was read is not one: " + err.Error()
 		return j
 	}
 	if j.who, err = p.Caller(); err == nil {
-		// Resources' own policies are not read: whether they agree is not asked, only the identity's side is.
-		policies.Resource = delegating(j.who.Account())
-		j.best, err = iam.Compile(policies, iam.Settings{Discover: true})
+		j.sets, err = compile(policies)
 	}
 	if err == nil {
-		j.strict, err = iam.Compile(policies, iam.Settings{})
+		policies.Resource = delegating(j.who.Account())
+		j.roles, err = compile(policies)
 	}
 	if err == nil {
 		j.services, err = service.Load()
@@ -69,11 +97,25 @@ func (p *Permissions) Judge(region string) *Judge {
 	return j
 }
 
+// toRole reports whether an action is on a role that must let the caller in by its own policy.
+func toRole(action string) bool {
+	name, ofSTS := strings.CutPrefix(action, "sts:")
+	return ofSTS && (strings.EqualFold(name, "AssumeRole") || strings.EqualFold(name, "TagSession") || strings.EqualFold(name, "SetSourceIdentity"))
+}
+
 // May decides one question.
 func (j *Judge) May(a Asked) Judgement {
-	p, one := j.known, Judgement{Asked: a}
+	one := j.may(a)
+	if one.Answer == MayDo && toRole(a.Action) {
+		one.Caveats = append(one.Caveats, "whether a role lets it in is decided by the role's trust policy, too")
+	}
+	return one
+}
+
+func (j *Judge) may(a Asked) Judgement {
+	one := Judgement{Asked: a}
 	if j.cannot != "" {
-		return p.byProbe(one, j.cannot)
+		return j.byProbe(one, j.cannot, "")
 	}
 	request := iam.Request{Principal: j.who, Action: a.Action, Resource: a.Resource, Context: j.keys}
 	if a.Context != "" {
@@ -82,50 +124,47 @@ func (j *Judge) May(a Asked) Judgement {
 			request.Context.Set(k[0], k[1])
 		}
 	}
-	if action, known := j.services.Action(a.Action); known && action.Resourceless() {
-		request.Resource, request.Resourceless = "*", true
+	if a.Resource == "*" {
+		action, known := j.services.Action(a.Action)
+		request.Resourceless = known && action.Resourceless()
 	}
-	readable := p.Unknown(PartIdentity) == ""
-	if readable && p.Unknown(PartBoundary) == "" && j.strict.Decide(&request) == iam.Allowed {
+	use := j.sets
+	if toRole(a.Action) {
+		use = j.roles
+	}
+	if j.unread.identity == "" && j.unread.boundary == "" && use.strict.Decide(&request) == iam.Allowed {
 		one.Answer = MayDo
-		return p.crossChecked(one)
+		return j.crossChecked(one)
 	}
-	best := j.best.Explain(&request)
+	best := use.best.Explain(&request)
 	one.Explanation = best
 	switch {
 	case best.Decision == iam.ExplicitlyDenied:
 		one.Answer, one.Why = MayNotDo, best.Lines()[1:]
-	case !readable:
-		return p.byProbe(one, "the identity's policies could not all be read: "+p.Unknown(PartIdentity))
+	case j.unread.identity != "":
+		elsewhere := ""
+		if best.Decision == iam.Allowed {
+			elsewhere = unreadDenies
+		}
+		return j.byProbe(one, "the identity's policies could not all be read: "+j.unread.identity, elsewhere)
 	case best.Decision == iam.ImplicitlyDenied:
 		one.Answer, one.Why = MayNotDo, best.Lines()[1:]
-	case p.Unknown(PartBoundary) != "":
-		return p.byProbe(one, "whether the identity has a permissions boundary could not be read: "+p.Unknown(PartBoundary))
+	case j.unread.boundary != "":
+		return j.byProbe(one, "whether the identity has a permissions boundary could not be read: "+j.unread.boundary,
+			"Ask who administers the account for the identity's permissions boundary: it could not be read, and may not allow it.")
 	default:
-		sure := j.strict.Explain(&request)
-		return p.byProbe(one, "it depends on the request: "+strings.Join(conditions(sure), "; "))
+		sure := use.strict.Explain(&request)
+		if j.probes[a].How == Simulated { // by a request that lacks the same keys
+			one.Answer, one.Why = NotKnown, []string{"it depends on the request: " + strings.Join(conditions(sure), "; ")}
+			return one
+		}
+		return j.byProbe(one, "it depends on the request: "+strings.Join(conditions(sure), "; "),
+			"Look at the conditions under which it is allowed: a request from here does not meet them.")
 	}
-	return p.crossChecked(one)
+	return j.crossChecked(one)
 }
 
-// delegating is a resource's policy that leaves the decision to the policies of an account's identities.
-func delegating(account string) *iam.Policy {
-	return &iam.Policy{Name: "a policy that delegates to the account", Document: &iam.Document{Version: "2012-10-17", Statements: []iam.Statement{{
-		Effect: iam.Allow, Principal: &iam.Principals{AWS: []string{account}}, Action: iam.Patterns{Values: []string{"*"}}, Resource: iam.Patterns{Values: []string{"*"}},
-	}}}}
-}
-
-// otherSide is what must agree besides, for actions that the resource's own policy decides too.
-func otherSide(a Asked) string {
-	service, name, _ := strings.Cut(strings.ToLower(a.Action), ":")
-	switch {
-	case service == "sts" && strings.HasPrefix(name, "assumerole"):
-		return "the role's trust policy must let the identity in too"
-	case service == "kms" && a.Resource != "*":
-		return "the key's policy must allow it too"
-	}
-	return ""
-}
+const unreadDenies = "Ask who administers the account for a policy that denies it: none of those that could be read does."
 
 // conditions are the reasons of a denial that hangs on conditions.
 func conditions(x iam.Explanation) []string {
@@ -146,30 +185,28 @@ func conditions(x iam.Explanation) []string {
 	return out
 }
 
-// probe is what AWS itself said of the action, if it was asked.
-func (p *Permissions) probe(a Asked) (Probe, bool) {
-	i := slices.IndexFunc(p.Probed, func(one Probe) bool {
-		return strings.EqualFold(one.Action, a.Action) && one.Resource == a.Resource && one.Context == a.Context
-	})
-	if i < 0 {
-		return Probe{}, false
-	}
-	return p.Probed[i], true
-}
-
-// byProbe answers by what AWS said, or says why the answer is unknown.
-func (p *Permissions) byProbe(j Judgement, why string) Judgement {
-	one, asked := p.probe(j.Asked)
+// byProbe answers by what AWS said, or says why the answer is unknown. elsewhere is where to look for a denial when a grant
+// does not help.
+func (j *Judge) byProbe(one Judgement, why, elsewhere string) Judgement {
+	probe, asked := j.probes[one.Asked]
 	switch {
 	case !asked:
-		j.Answer, j.Why = NotKnown, []string{why}
-	case one.Allowed:
-		j.Answer, j.Why = MayDo, []string{"AWS allows it: " + one.what()}
+		one.Answer, one.Why = NotKnown, []string{why}
+	case len(probe.Lacks) > 0:
+		one.Answer, one.Why = NotKnown, []string{why, "iam:SimulatePrincipalPolicy cannot tell without " + strings.Join(probe.Lacks, ", ")}
+	case probe.Allowed:
+		one.Answer, one.Why = MayDo, []string{"AWS allows it: " + probe.what()}
 	default:
-		j.Answer, j.Why = MayNotDo, []string{"AWS refuses it: " + one.what()}
+		one.Answer, one.Why, one.Elsewhere = MayNotDo, []string{"AWS refuses it: " + probe.what()}, elsewhere
+		if probe.Code == explicitDeny {
+			one.Elsewhere = unreadDenies
+		}
 	}
-	return j
+	return one
 }
+
+// explicitDeny is how iam:SimulatePrincipalPolicy answers when a statement denies.
+const explicitDeny = "explicitDeny"
 
 func (p Probe) what() string {
 	if p.How == Simulated {
@@ -182,29 +219,26 @@ func (p Probe) what() string {
 }
 
 // crossChecked compares the engine's answer with what AWS said.
-func (p *Permissions) crossChecked(j Judgement) Judgement {
-	scp := p.Unknown(PartSCP)
-	one, asked := p.probe(j.Asked)
-	if other := otherSide(j.Asked); other != "" && j.Answer == MayDo {
-		j.Caveats = append(j.Caveats, j.Action+": "+other)
-	}
+func (j *Judge) crossChecked(one Judgement) Judgement {
+	probe, asked := j.probes[one.Asked]
+	asked = asked && len(probe.Lacks) == 0
 	switch {
-	case !asked || one.Allowed == (j.Answer == MayDo):
-		if j.Answer == MayDo && scp != "" && !asked {
-			j.Caveats = append(j.Caveats, "the organization's service control policies could not be read: "+scp)
+	case !asked && one.Answer == MayDo && j.unread.scp != "":
+		one.Caveats = append(one.Caveats, "the organization's service control policies could not be read: "+j.unread.scp)
+	case !asked || probe.Allowed == (one.Answer == MayDo):
+	case one.Answer == MayDo && j.unread.scp != "":
+		one.Answer = MayNotDo
+		one.Why = []string{
+			"AWS refuses it: " + probe.what(),
+			"the policies that could be read allow it, so one that could not denies it: the organization's service control policies (" + j.unread.scp + ")",
 		}
-	case j.Answer == MayDo && scp != "":
-		j.Answer = MayNotDo
-		j.Why = []string{
-			"AWS refuses it: " + one.what(),
-			"the policies that could be read allow it, so one that could not denies it: the organization's service control policies (" + scp + ")",
-		}
-	case j.Answer == MayDo:
-		j.Answer = NotKnown
-		j.Why = append([]string{"AWS refuses it (" + one.what() + "), although the policies that were read allow it: a change may not have arrived everywhere, or a policy of the resource denies it"}, j.Why...)
+		one.Elsewhere = "Ask who administers the organization for a service control policy that denies it, or does not allow it."
+	case one.Answer == MayDo:
+		one.Answer = NotKnown
+		one.Why = []string{"AWS refuses it (" + probe.what() + "), although the policies that were read allow it: a change may not have arrived everywhere, or a policy of the resource denies it"}
 	default:
-		j.Answer = NotKnown
-		j.Why = append([]string{"AWS allows it (" + one.what() + "), although no policy that was read does: a policy of the resource may"}, j.Why...)
+		one.Answer = NotKnown
+		one.Why = append([]string{"AWS allows it (" + probe.what() + "), although no policy that was read does: a policy of the resource may"}, one.Why...)
 	}
-	return j
+	return one
 }

@@ -23,6 +23,9 @@ type Permissions struct {
 	Probed  []Probe
 }
 
+// inline is how a policy was come by that belongs to the identity alone.
+const inline = "inline"
+
 // PolicyText is a policy document as it was read.
 type PolicyText struct {
 	Name     string
@@ -76,6 +79,8 @@ type Probe struct {
 	Allowed  bool
 	Code     string // of a call that was refused
 	Message  string
+	// Lacks are condition keys that the policies use and a simulation did not have: then its answer settles nothing.
+	Lacks []string
 }
 
 // Unknown is why a part is not known, or "" when it is.
@@ -129,7 +134,7 @@ func (p *Permissions) Policies() (iam.Policies, error) {
 // Title names the policy for people.
 func (t PolicyText) Title() string {
 	switch {
-	case t.Via == "inline":
+	case t.Via == inline:
 		return "the inline policy " + t.Name
 	case strings.HasPrefix(t.Via, "group "):
 		return fmt.Sprintf("the policy %s of %s", t.Name, t.Via)

@@ -6,6 +6,7 @@ import (
 	"strings"
 
 	"github.com/belay-dev/belay/iam"
+	"github.com/belay-dev/belay/iam/service"
 	"github.com/belay-dev/belay/internal/arn"
 )
 
@@ -35,6 +36,11 @@ func (p *Permissions) refinePermission(d Diagnosis, f Failure, c Connector) Diag
 	if denial.Resource != "" {
 		a.Resource = denial.Resource
 	}
+	if reference, err := service.Load(); err == nil {
+		if action, known := reference.Action(a.Action); known && action.Resourceless() {
+			a.Resource = "*"
+		}
+	}
 	region := f.Region
 	if region == "" {
 		region = c.TestRegion()
@@ -47,7 +53,7 @@ func (p *Permissions) refinePermission(d Diagnosis, f Failure, c Connector) Diag
 	case MayNotDo:
 		d.Cause = p.cause(a, j)
 		d.Evidence = append(d.Evidence, p.quoted(j.Explanation)...)
-		if fixes := p.mend(a, j.Explanation); len(fixes) > 0 {
+		if fixes := p.mend(j); len(fixes) > 0 {
 			d.Remedy = append(said(fixes), afterwards(d.Remedy)...)
 		}
 	case MayDo:
@@ -171,7 +177,7 @@ func (p *Permissions) refineAssumeRole(d Diagnosis, c Connector) Diagnosis {
 	var causes []string
 	if mine.Answer == MayNotDo {
 		causes = append(causes, p.cause(a, mine))
-		fixes = append(fixes, p.mend(a, mine.Explanation)...)
+		fixes = append(fixes, p.mend(mine)...)
 		d.Evidence = append(d.Evidence, p.quoted(mine.Explanation)...)
 	}
 	target, _ := arn.Parse(role)

@@ -4,7 +4,6 @@ import (
 	"errors"
 	"fmt"
 	"slices"
-	"strings"
 
 	"github.com/belay-dev/belay/iam"
 	"github.com/belay-dev/belay/iam/catalogue"
@@ -13,29 +12,78 @@ import (
 	"github.com/belay-dev/belay/internal/fault"
 )
 
-// need is what a capability needs of the identity.
+// questions are all that capabilities need of the identity. Capabilities share many.
+type questions struct {
+	asked []connector.Asked
+	needs []need
+}
+
+// need is what a capability needs.
 type need struct {
 	capability catalogue.Capability
-	asked      []connector.Asked
+	asked      []int // indexes of questions
 }
 
 const (
-	// mostNeeds bounds how many questions one preflight has. The whole catalogue has some 30,000.
+	// mostNeeds bounds how many questions one preflight has. All of AWS are some 25,000, the rest of the catalogue 5,000.
 	mostNeeds = 100_000
-	// everything is from when on a capability counts as needing all of AWS (AdministratorAccess): it must be named.
-	everything = 10_000
+	// mostCapabilities bounds how many can be named: far more than there are.
+	mostCapabilities = 100
 )
+
+// everything reports whether a statement allows every action.
+func everything(s iam.Statement) bool {
+	return s.Effect == iam.Allow && !s.Action.Negated && slices.Contains(s.Action.Values, "*")
+}
 
 // needs are the actions and resources behind capabilities: every Allow of their policies, narrowed to what the user named,
 // with patterns of actions written out.
-func needs(o Options) ([]need, error) {
+func needs(o Options) (questions, error) {
+	var all questions
 	reference, err := service.Load()
 	if err != nil {
-		return nil, err
+		return all, err
 	}
+	chosen, err := choose(o)
+	if err != nil {
+		return all, err
+	}
+	index := map[connector.Asked]int{}
+	count := 0
+	for _, c := range chosen {
+		statements, err := catalogue.Needs(c, o.Narrowing)
+		if err != nil {
+			return all, fmt.Errorf("read what %s needs: %w", c.ID, err)
+		}
+		if len(o.Capabilities) == 0 && slices.ContainsFunc(statements, everything) {
+			continue // all of AWS (AdministratorAccess) must be named
+		}
+		one := need{capability: c}
+		for _, a := range asked(reference, statements) {
+			i, known := index[a]
+			if !known {
+				i = len(all.asked)
+				index[a] = i
+				all.asked = append(all.asked, a)
+			}
+			one.asked = append(one.asked, i)
+		}
+		if count += len(one.asked); count > mostNeeds {
+			return all, fault.New(fault.Invalid, "these capabilities ask about more than %d actions; name fewer, or fewer resources", mostNeeds)
+		}
+		all.needs = append(all.needs, one)
+	}
+	return all, nil
+}
+
+// choose are the capabilities that are meant. All that is wrong with the options is in the error.
+func choose(o Options) ([]catalogue.Capability, error) {
 	var problems fault.Problems
 	var chosen []catalogue.Capability
-	for _, id := range o.Capabilities {
+	if len(o.Capabilities) > mostCapabilities {
+		problems.Add("capabilities", fmt.Sprintf("are %d; at most %d can be asked about at once", len(o.Capabilities), mostCapabilities))
+	}
+	for _, id := range o.Capabilities[:min(len(o.Capabilities), mostCapabilities)] {
 		c, ok := catalogue.Find(id)
 		switch {
 		case !ok:
@@ -49,32 +97,13 @@ func needs(o Options) ([]need, error) {
 	if len(o.Capabilities) == 0 {
 		chosen = slices.DeleteFunc(catalogue.Capabilities(), func(c catalogue.Capability) bool { return c.Holder != catalogue.Connector })
 	}
-	if err := problems.Err(); err != nil {
-		return nil, err
+	var input *catalogue.InputError
+	if errors.As(o.Narrowing.Check(), &input) {
+		for _, p := range input.Problems {
+			problems.Add("narrowing", p)
+		}
 	}
-	var all []need
-	count := 0
-	for _, c := range chosen {
-		statements, err := catalogue.Needs(c, o.Narrowing)
-		if input, ok := errors.AsType[*catalogue.InputError](err); ok {
-			for _, p := range input.Problems {
-				problems.Add("narrowing", p)
-			}
-			return nil, problems.Err()
-		}
-		if err != nil {
-			return nil, fmt.Errorf("read what %s needs: %w", c.ID, err)
-		}
-		one := need{capability: c, asked: asked(reference, statements)}
-		if len(o.Capabilities) == 0 && len(one.asked) >= everything {
-			continue
-		}
-		if count += len(one.asked); count > mostNeeds {
-			return nil, fault.New(fault.Invalid, "these capabilities ask about more than %d actions; name fewer, or fewer resources", mostNeeds)
-		}
-		all = append(all, one)
-	}
-	return all, nil
+	return chosen, problems.Err()
 }
 
 // asked writes out what the Allow statements allow: each action, on each resource that it can work on, under each value of
@@ -119,7 +148,7 @@ func asked(reference *service.Reference, statements []iam.Statement) []connector
 }
 
 // contexts are requests that meet conditions, as Asked writes them: one for each value of the first condition that has
-// several, with the first value of the others. A wildcard in a value is filled with a letter.
+// several, with the first value of the others.
 func contexts(conditions []iam.Condition) []string {
 	out := []string{""}
 	several := false
@@ -135,7 +164,7 @@ func contexts(conditions []iam.Condition) []string {
 		var longer []string
 		for _, before := range out {
 			for _, v := range values {
-				longer = append(longer, connector.WithKey(before, c.Key, strings.NewReplacer("*", "x", "?", "x").Replace(v)))
+				longer = append(longer, connector.WithKey(before, c.Key, v))
 			}
 		}
 		out = longer

@@ -87,16 +87,22 @@ func (p *Preflight) Answer() connector.Answer {
 }
 
 // judge decides what the survey tells of each capability.
-func (p *Preflight) judge(found *connector.Permissions, needs []need) {
+func (p *Preflight) judge(found *connector.Permissions, all questions) {
 	p.Unread = found.Unread
 	judge := found.Judge(p.Region)
-	var grants []connector.Asked
-	seen := map[string]bool{} // commands
-	for _, n := range needs {
+	judged := make([]connector.Judgement, len(all.asked))
+	var denied []connector.Judgement
+	for i, a := range all.asked {
+		judged[i] = judge.May(a)
+		if judged[i].Answer == connector.MayNotDo {
+			denied = append(denied, judged[i])
+		}
+	}
+	for _, n := range all.needs {
 		r := Result{Capability: n.capability.ID, Title: n.capability.Title, Answer: connector.MayDo}
-		for _, a := range n.asked {
-			j := judge.May(a)
-			f := Finding{Action: a.Action, Resource: a.Resource, Why: j.Why}
+		for _, i := range n.asked {
+			j := &judged[i]
+			f := Finding{Action: j.Action, Resource: j.Resource, Why: j.Why}
 			switch j.Answer {
 			case connector.MayDo:
 				r.Allowed++
@@ -107,16 +113,6 @@ func (p *Preflight) judge(found *connector.Permissions, needs []need) {
 				}
 			case connector.MayNotDo:
 				r.Missing = append(r.Missing, f)
-				grant, blocked := found.Mend(j)
-				if grant {
-					grants = append(grants, a)
-				}
-				for _, fix := range blocked {
-					if key := fix.What + fix.Command; !seen[key] {
-						seen[key] = true
-						p.Blocked = append(p.Blocked, fix)
-					}
-				}
 			case connector.NotKnown:
 				r.Unknown = append(r.Unknown, f)
 			}
@@ -129,8 +125,5 @@ func (p *Preflight) judge(found *connector.Permissions, needs []need) {
 		}
 		p.Results = append(p.Results, r)
 	}
-	if len(grants) > 0 {
-		fix := found.Grant(grants)
-		p.Fix = &fix
-	}
+	p.Fix, p.Blocked = found.Mend(denied)
 }

@@ -127,17 +127,17 @@ func Asked(o Options) ([]connector.Asked, error) {
 		return nil, err
 	}
 	var out []connector.Asked
-	seen := map[connector.Asked]bool{}
+	seen := make([]bool, len(all.asked))
 	for i, more := 0, true; more && len(out) < mostAsked; i++ {
 		more = false
-		for _, n := range all {
+		for _, n := range all.needs {
 			if i >= len(n.asked) {
 				continue
 			}
 			more = true
-			if a := n.asked[i]; !seen[a] && len(out) < mostAsked {
-				seen[a] = true
-				out = append(out, a)
+			if q := n.asked[i]; !seen[q] && len(out) < mostAsked {
+				seen[q] = true
+				out = append(out, all.asked[q])
 			}
 		}
 	}

@@ -147,6 +147,8 @@ type AWSProbe struct {
 	Allowed  bool   `json:"allowed,omitempty"`
 	Code     string `json:"code,omitempty"`
 	Message  string `json:"message,omitempty"`
+	// Lacks are condition keys that a simulation did not have.
+	Lacks []string `json:"lacks,omitempty"`
 }
 
 // AWSSurvey asks what an identity may do: it reads the policies of the connector's identity, and asks AWS about actions. It

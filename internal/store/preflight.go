@@ -160,7 +160,11 @@ func (s *Store) SavePreflight(ctx context.Context, p preflight.Preflight, keep i
 		if denied {
 			from, to = to, from
 		}
-		if _, err = tx.exec(ctx, `UPDATE connectors SET preflight_denied = $5`+oneConnector, append(key, denied)...); err != nil {
+		// One that comes late does not decide.
+		n, err = tx.exec(ctx, `UPDATE connectors SET preflight_denied = $5`+oneConnector+` AND NOT EXISTS (
+			SELECT 1 FROM preflights p WHERE p.account = $1 AND p.org = $2 AND p.project = $3 AND p.connector = $4 AND p.ended_at > $6)`,
+			append(key, denied, ended)...)
+		if err != nil || n == 0 {
 			return err
 		}
 		_, err = tx.exec(ctx, `UPDATE connectors SET status = $5`+oneConnector+` AND status = $6`, append(key, string(to), string(from))...)

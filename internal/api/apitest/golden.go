@@ -18,7 +18,7 @@ var made = []struct { //nolint:gochecknoglobals // a table
 	name    string
 }{
 	{regexp.MustCompile(`pat\.[\w-]{22}\.[a-z2-7]{26}\.[\w-]{43}`), "KEY"},
-	{regexp.MustCompile(`\b(req|tok|dlg|tst|tsk|aud)_[a-z2-7]{26}`), "${1}_ID"},
+	{regexp.MustCompile(`\b(req|tok|dlg|tst|tsk|aud|pfl)_[a-z2-7]{26}`), "${1}_ID"},
 	{regexp.MustCompile(`"[a-z2-7]{26}"`), `"KEY_ID"`},
 	{regexp.MustCompile(`api-key/[a-z2-7]{26}`), `api-key/KEY_ID`},
 	{regexp.MustCompile(`"[0-9a-f]{32}"`), `"HEX"`},

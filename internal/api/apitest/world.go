@@ -22,6 +22,7 @@ import (
 	"github.com/belay-dev/belay/internal/identity"
 	"github.com/belay-dev/belay/internal/oidc"
 	"github.com/belay-dev/belay/internal/org"
+	"github.com/belay-dev/belay/internal/preflight"
 	"github.com/belay-dev/belay/internal/scope"
 	"github.com/belay-dev/belay/internal/secret"
 	"github.com/belay-dev/belay/internal/store"
@@ -40,9 +41,12 @@ type World struct {
 	Connectors *connector.Service
 	Issuer     *oidc.Service // at https://belay.example.com
 	Runner     *Runner
-	Edge       *api.Edge
-	Clock      *Clock
-	Log        *Log
+	Preflights *preflight.Service
+	// Survey answers preflights; it must be set before one is made.
+	Survey func(r preflight.Request) preflight.Outcome
+	Edge   *api.Edge
+	Clock  *Clock
+	Log    *Log
 	// Admin, Editor and Viewer have their role in the whole account, Project is an editor of org1/prj1 only. Revoked and
 	// Stranger (an administrator of another account) may do nothing here.
 	Admin, Editor, Viewer, Project, Revoked, Stranger string
@@ -109,6 +113,17 @@ func (r *Runner) Start(ctx context.Context, request connector.Request) error {
 // Wait returns: the result is there.
 func (*Runner) Wait(context.Context, string) error { return nil }
 
+// surveyor answers preflights as the world's script says.
+type surveyor struct{ world *World }
+
+func (s surveyor) Start(ctx context.Context, r preflight.Request) error {
+	o := s.world.Survey(r)
+	o.Request = r
+	return s.world.Preflights.Record(ctx, o)
+}
+
+func (surveyor) Wait(context.Context, string) error { return nil }
+
 // New makes a world. It ends with the test.
 func New(tb testing.TB) *World {
 	tb.Helper()
@@ -144,6 +159,7 @@ func New(tb testing.TB) *World {
 	w.Runner = &Runner{}
 	w.Connectors = &connector.Service{Store: w.Store, Scopes: w.Orgs, Runner: w.Runner, Audit: w.Trail, Log: log, Now: now}
 	w.Runner.service = w.Connectors
+	w.Preflights = &preflight.Service{Store: w.Store, Gate: w.Connectors, Runner: surveyor{w}, Audit: w.Trail, Log: log, Now: now}
 	w.Issuer = &oidc.Service{
 		Store: w.Store, Flags: w.Orgs, Connectors: w.Connectors, Keyring: keyring, Audit: w.Trail, Log: log, Now: now,
 		URL: func() string { return "https://belay.example.com" },

@@ -59,7 +59,7 @@ func serve(t *testing.T) world {
 	w := world{World: apitest.New(t), tasks: tasks{}}
 	w.Update = *update
 	s := &v1.Server{
-		Edge: w.Edge, Connectors: w.Connectors, Keys: w.Identity, Trail: w.Trail, Accounts: w.Orgs, Tokens: w.Tokens, Delegates: w.Registry,
+		Edge: w.Edge, Connectors: w.Connectors, Preflights: w.Preflights, Keys: w.Identity, Trail: w.Trail, Accounts: w.Orgs, Tokens: w.Tokens, Delegates: w.Registry,
 		Pinger: pinger{}, Tasks: w.tasks, Issuer: w.Issuer, Version: "0.1.0", Now: w.Clock.Now,
 		Pages: fstest.MapFS{"BLY-2104.md": {Data: []byte("# BLY-2104\n\nü\n")}, "README.md": {Data: []byte("index")}},
 	}
