@@ -6,6 +6,7 @@ import (
 	v1 "github.com/belay-dev/belay/internal/api/v1"
 	"github.com/belay-dev/belay/internal/audit"
 	"github.com/belay-dev/belay/internal/connector"
+	"github.com/belay-dev/belay/internal/preflight"
 	"github.com/belay-dev/belay/internal/scope"
 )
 
@@ -21,6 +22,9 @@ func TestEveryExampleOfTheDocumentWorks(t *testing.T) {
 	}
 	w.Runner.Answer = func(connector.Request) connector.Result {
 		return connector.Result{StartedAt: w.Clock.Now(), EndedAt: w.Clock.Now(), Evidence: &connector.Evidence{Region: "eu-central-1"}}
+	}
+	w.Survey = func(preflight.Request) preflight.Outcome {
+		return preflight.Outcome{StartedAt: w.Clock.Now(), EndedAt: w.Clock.Now(), Evidence: &connector.Evidence{Region: "eu-central-1"}}
 	}
 	w.Replay(w.Admin, (&v1.Server{Edge: w.Edge}).Group())
 }
