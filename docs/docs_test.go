@@ -117,7 +117,7 @@ var commands = map[string][]string{
 	"up": nil, "manager": nil, "apply": nil, "whoami": nil, "version": nil, "completion": nil, "man": nil,
 	"delegate":  {"run", "list", "ping", "choose", "token"},
 	"connector": {"list", "get", "apply", "delete", "test", "history", "export"},
-	"policy":    {"actions", "simulate", "diff", "list", "show", "for", "lint"},
+	"policy":    {"actions", "simulate", "diff", "list", "show", "for", "lint", "trust"},
 	"secret":    {"list", "get", "set", "delete"},
 	"org":       {"list", "get", "create", "delete"},
 	"project":   {"list", "get", "create", "delete"},

@@ -8,4 +8,5 @@ type policyCmd struct {
 	Show     policyShow     `cmd:"" help:"Show what a capability needs, and from which page that is."`
 	For      policyFor      `cmd:"" help:"Make the policies for capabilities, narrowed to your resources."`
 	Lint     policyLint     `cmd:"" help:"Find what is wrong with policies in JSON and Terraform."`
+	Trust    policyTrust    `cmd:"" help:"Make trust policies, and say why one lets a caller in or does not."`
 }
