@@ -54,6 +54,18 @@ type Answer struct {
 	Notes    []string  `json:"notes"`
 }
 
+// ParseCaller reads who calls: the ARN of a user, role or session, the name of a service such as ecs-tasks.amazonaws.com, or
+// the ARN of an OpenID Connect provider whose token is shown.
+func ParseCaller(who string) (iam.Principal, error) {
+	switch {
+	case strings.Contains(who, ":oidc-provider/"), who == "accounts.google.com", who == "cognito-identity.amazonaws.com":
+		return iam.FederatedPrincipal(who), nil
+	case strings.HasSuffix(who, ".amazonaws.com"), strings.HasSuffix(who, ".amazonaws.com.cn"):
+		return iam.ServicePrincipal(who), nil
+	}
+	return iam.ParsePrincipal(who)
+}
+
 const trustPolicy = "the trust policy"
 
 // Explain decides an attempt by package iam. The error says that the question is incomplete or contradicts itself.

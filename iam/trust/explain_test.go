@@ -83,7 +83,7 @@ func TestExplain(t *testing.T) {
 		"the external id with a blank": {
 			trust: lets(account, withID), caller: jump, policies: may, more: trust.Question{ExternalID: "Belay-7 "}, want: trust.Fails, says: []string{"what is sent has white space at its end"},
 		},
-		"the external id": {trust: lets(account, withID), caller: jump, policies: may, more: trust.Question{ExternalID: "Belay-7"}, want: trust.Succeeds, says: []string{"lets the caller in"}},
+		"the external id":                     {trust: lets(account, withID), caller: jump, policies: may, more: trust.Question{ExternalID: "Belay-7"}, want: trust.Succeeds, says: []string{"lets the caller in"}},
 		"an external id too many is no fault": {trust: lets(account, ""), caller: jump, policies: may, more: trust.Question{ExternalID: "x"}, want: trust.Succeeds, says: []string{"lets the caller in"}},
 		"ec2 where ecs-tasks is needed": {
 			trust: lets(`{"Service":"ec2.amazonaws.com"}`, ""), caller: "ecs-tasks.amazonaws.com", want: trust.Fails,
@@ -186,8 +186,8 @@ func TestExplainWithoutTheRole(t *testing.T) {
 		t.Errorf("%+v", a)
 	}
 	for name, q := range map[string]trust.Question{
-		"no trust policy":  {Caller: iam.ServicePrincipal("ec2.amazonaws.com")},
-		"nobody calls":     {Trust: &iam.Document{}},
+		"no trust policy":     {Caller: iam.ServicePrincipal("ec2.amazonaws.com")},
+		"nobody calls":        {Trust: &iam.Document{}},
 		"a role that is none": {Trust: &iam.Document{}, Caller: iam.ServicePrincipal("ec2.amazonaws.com"), Role: "deploy"},
 	} {
 		if _, err := trust.Explain(q); err == nil {

@@ -13,20 +13,20 @@ type Code string
 
 // The codes.
 const (
-	AnyPrincipal      Code = "any-principal"       // everybody is let in
-	NotPrincipal      Code = "not-principal"       // everybody but a few is let in
-	NoSubject         Code = "no-subject"          // every token of an issuer is let in
-	NoAudience        Code = "no-audience"         // tokens for others than AWS are let in
-	NoExternalID      Code = "no-external-id"      // a foreign account is let in without one
-	OptionalID        Code = "optional-external-id" // who sends none is let in
-	DeletedPrincipal  Code = "deleted-principal"   // a unique id stands where a name was
-	OtherProvider     Code = "provider-elsewhere"  // of another account than the role
-	NoTagSession      Code = "no-tag-session"      // Pod Identity cannot use the role
-	StarInEquals      Code = "star-in-equals"      // a pattern that is none
-	LegacyECS         Code = "legacy-ecs"          // for no task
-	OtherPartition    Code = "other-partition"     // a name of another partition
-	MismatchedAction  Code = "mismatched-action"   // an action that the principal cannot use
-	HasResource       Code = "resource"            // a Resource, which AWS refuses
+	AnyPrincipal     Code = "any-principal"        // everybody is let in
+	NotPrincipal     Code = "not-principal"        // everybody but a few is let in
+	NoSubject        Code = "no-subject"           // every token of an issuer is let in
+	NoAudience       Code = "no-audience"          // tokens for others than AWS are let in
+	NoExternalID     Code = "no-external-id"       // a foreign account is let in without one
+	OptionalID       Code = "optional-external-id" // who sends none is let in
+	DeletedPrincipal Code = "deleted-principal"    // a unique id stands where a name was
+	OtherProvider    Code = "provider-elsewhere"   // of another account than the role
+	NoTagSession     Code = "no-tag-session"       // Pod Identity cannot use the role
+	StarInEquals     Code = "star-in-equals"       // a pattern that is none
+	LegacyECS        Code = "legacy-ecs"           // for no task
+	OtherPartition   Code = "other-partition"      // a name of another partition
+	MismatchedAction Code = "mismatched-action"    // an action that the principal cannot use
+	HasResource      Code = "resource"             // a Resource, which AWS refuses
 )
 
 // Finding is something in a trust policy that lets in more than was meant, or nobody.

@@ -20,7 +20,9 @@ const (
 
 func TestForWrites(t *testing.T) {
 	t.Parallel()
-	statement := func(text string) string { return `{"Version":"2012-10-17","Statement":[{"Effect":"Allow",` + text + `}]}` }
+	statement := func(text string) string {
+		return `{"Version":"2012-10-17","Statement":[{"Effect":"Allow",` + text + `}]}`
+	}
 	for name, tt := range map[string]struct {
 		ask  trust.Ask
 		want string

@@ -47,6 +47,8 @@ func (s *Sessions) Validate(ctx context.Context, check connector.Check) connecto
 			noteSkew(&evidence, seen.skew)
 		}
 		s.Forget(check.Access.Key)
+	} else if check.ProveExternalID {
+		evidence.Proof = prove(ctx, cfg, &evidence)
 	}
 	evidence.Took = s.now().Sub(began)
 	return evidence

@@ -21,7 +21,8 @@ func EncodeCheck(c connector.Check) ([]byte, error) {
 		return nil, err
 	}
 	return json.Marshal(protocol.AWSValidate{
-		Access: access, IdentityOnly: c.IdentityOnly, Fresh: c.Fresh, TimeoutMS: c.Timeout.Milliseconds(),
+		Access: access, IdentityOnly: c.IdentityOnly, Fresh: c.Fresh, ProveExternalID: c.ProveExternalID,
+		TimeoutMS: c.Timeout.Milliseconds(),
 	})
 }
 
@@ -36,7 +37,8 @@ func DecodeCheck(payload []byte) (connector.Check, error) {
 		return connector.Check{}, err
 	}
 	return connector.Check{
-		Access: access, IdentityOnly: w.IdentityOnly, Fresh: w.Fresh, Timeout: time.Duration(w.TimeoutMS) * time.Millisecond,
+		Access: access, IdentityOnly: w.IdentityOnly, Fresh: w.Fresh, ProveExternalID: w.ProveExternalID,
+		Timeout: time.Duration(w.TimeoutMS) * time.Millisecond,
 	}, nil
 }
 
@@ -131,6 +133,13 @@ func EncodeEvidence(e connector.Evidence) ([]byte, error) {
 			w.Failure.Sources = append(w.Failure.Sources, protocol.AWSSource{Name: s.Name, Asked: s.Asked, Answer: s.Answer})
 		}
 	}
+	if p := e.Proof; p != nil {
+		w.Proof = &protocol.AWSProof{
+			Without: protocol.AWSAttempt{Answer: string(p.Without.Answer), Text: p.Without.Text},
+			Wrong:   protocol.AWSAttempt{Answer: string(p.Wrong.Answer), Text: p.Wrong.Text},
+			Caller:  p.Caller, Trust: p.Trust,
+		}
+	}
 	return json.Marshal(w)
 }
 
@@ -174,6 +183,13 @@ func DecodeEvidence(result []byte) (connector.Evidence, error) {
 				break
 			}
 			e.Failure.Missing = append(e.Failure.Missing, clip(m))
+		}
+	}
+	if p := w.Proof; p != nil {
+		e.Proof = &connector.Proof{
+			Without: connector.Attempt{Answer: connector.AttemptAnswer(clip(p.Without.Answer)), Text: clip(p.Without.Text)},
+			Wrong:   connector.Attempt{Answer: connector.AttemptAnswer(clip(p.Wrong.Answer)), Text: clip(p.Wrong.Text)},
+			Caller:  clip(p.Caller), Trust: clip(p.Trust),
 		}
 	}
 	return e, nil

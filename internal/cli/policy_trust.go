@@ -116,7 +116,7 @@ func (cmd *policyTrustExplain) Run(a *app) error {
 	}
 	var problems []error
 	var err error
-	if q.Caller, err = callerOf(cmd.Principal); err != nil {
+	if q.Caller, err = trust.ParseCaller(cmd.Principal); err != nil {
 		problems = append(problems, fmt.Errorf("--principal: %w", err))
 	}
 	read := func(name string) *iam.Document {
@@ -152,17 +152,6 @@ func (cmd *policyTrustExplain) Run(a *app) error {
 		return exit{Different}
 	}
 	return nil
-}
-
-// callerOf tells the kinds of callers apart by their form.
-func callerOf(who string) (iam.Principal, error) {
-	switch {
-	case strings.Contains(who, ":oidc-provider/"), who == "accounts.google.com", who == "cognito-identity.amazonaws.com":
-		return iam.FederatedPrincipal(who), nil
-	case strings.HasSuffix(who, ".amazonaws.com"), strings.HasSuffix(who, ".amazonaws.com.cn"):
-		return iam.ServicePrincipal(who), nil
-	}
-	return iam.ParsePrincipal(who)
 }
 
 // trusted shows an answer.

@@ -28,6 +28,7 @@ type testBody struct {
 	Regions     []string       `json:"regions"`
 	RegionCount int            `json:"regionCount"`
 	Delegate    string         `json:"delegate"`
+	Proven      bool           `json:"externalIdProven"`
 	Warnings    []string       `json:"warnings"`
 	Diagnosis   *diagnosisBody `json:"diagnosis"`
 }
@@ -68,6 +69,8 @@ type connectorTest struct {
 	All          bool     `help:"Test every connector of the scope."`
 	IdentityOnly bool     `help:"Ask only who the credentials are; leave ec2:DescribeRegions out."`
 	Fresh        bool     `help:"Use no session that was kept from before."`
+
+	ProveExternalID bool `name:"prove-external-id" help:"Then try to assume the role without its external id and with a wrong one, which the role must refuse."`
 }
 
 // Run tests connections one after the other.
@@ -99,7 +102,7 @@ func (cmd *connectorTest) Run(ctx context.Context, a *app) error {
 	raws := make([]json.RawMessage, 0, len(ids))
 	held, worst := 0, Done
 	for _, id := range ids {
-		raw, t, err := a.test(ctx, c, id, q, map[string]any{"identityOnly": cmd.IdentityOnly, "fresh": cmd.Fresh, "trigger": "on-demand"})
+		raw, t, err := a.test(ctx, c, id, q, map[string]any{"identityOnly": cmd.IdentityOnly, "fresh": cmd.Fresh, "trigger": "on-demand", "proveExternalId": cmd.ProveExternalID})
 		if err != nil { // what came of the others is told all the same
 			worst = worse(worst, report(a.Streams, err))
 			if fatal(err) || codeOf(err) == Refused {
@@ -172,9 +175,14 @@ func (a *app) showTest(c *client, t testBody) {
 		if t.RegionCount > 0 {
 			regions = count(t.RegionCount, "Region", "Regions") + " enabled"
 		}
+		proven := ""
+		if t.Proven {
+			proven = "the role refuses without it, and with a wrong one"
+		}
 		a.fields(
 			[2]string{"  Identity", identity}, [2]string{"  Account", account}, [2]string{"  Region", t.Region},
 			[2]string{"  Regions", regions}, [2]string{"  Delegate", t.Delegate}, [2]string{"  Took", took(t.TookMS)},
+			[2]string{"  External id", proven},
 		)
 	}
 	if d := t.Diagnosis; d != nil {

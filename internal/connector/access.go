@@ -61,6 +61,8 @@ type Check struct {
 	IdentityOnly bool
 	// Fresh bypasses every cached session.
 	Fresh bool
+	// ProveExternalID tries, after a check that passed, to assume the role without its external id and with a wrong one.
+	ProveExternalID bool
 	// Timeout bounds the whole check.
 	Timeout time.Duration
 }

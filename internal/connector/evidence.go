@@ -16,6 +16,8 @@ type Evidence struct {
 	// Permissions are what the refused identity could read about itself; nil when AWS refused nothing, or there was nothing
 	// to read with.
 	Permissions *Permissions
+	// Proof is whether the role asks for its external id; nil when that was not asked for, or there was nothing to prove.
+	Proof *Proof
 }
 
 // Identity is the answer of sts:GetCallerIdentity.

@@ -52,15 +52,19 @@ type Test struct {
 	Delegate   string // name of the one that called AWS, or "platform"
 	DelegateID string
 	Took       time.Duration // in AWS, as the delegate measured it
-	Warnings   []string
-	Diagnosis  *Diagnosis // nil: the test passed
+	// ExternalIDProven means that the role refused to be assumed without its external id, and with a wrong one.
+	ExternalIDProven bool
+	Warnings         []string
+	Diagnosis        *Diagnosis // nil: the test passed
 }
 
 // Options are how a test is done.
 type Options struct {
 	IdentityOnly bool // leave DescribeRegions out
 	Fresh        bool // bypass every cached session
-	Trigger      Trigger
+	// ProveExternalID tries to assume the role without its external id and with a wrong one, once the test has passed.
+	ProveExternalID bool
+	Trigger         Trigger
 }
 
 // Request is a test as its runner is asked for it. It holds no secret.
@@ -204,6 +208,10 @@ func (s *Service) Record(ctx context.Context, r Result) error {
 	}
 	if d := Diagnose(r); d != nil {
 		t.Status, t.Diagnosis = Failing, d
+	}
+	if r.Request.Options.ProveExternalID && t.Diagnosis == nil && r.Evidence != nil {
+		why := ProofWarnings(c, r.Evidence.Proof, r.Delegate)
+		t.ExternalIDProven, t.Warnings = len(why) == 0, append(t.Warnings, why...)
 	}
 	if err := s.Store.SaveTest(ctx, t); err != nil {
 		return err

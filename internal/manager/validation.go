@@ -53,6 +53,7 @@ type validationParams struct {
 	Trigger      string `json:"trigger"`
 	IdentityOnly bool   `json:"identityOnly,omitempty"`
 	Fresh        bool   `json:"fresh,omitempty"`
+	Prove        bool   `json:"proveExternalId,omitempty"`
 }
 
 const testPrefix, taskPrefix = "tst_", "tsk_"
@@ -68,6 +69,7 @@ func (v *validation) Start(ctx context.Context, r connector.Request) error {
 	c := r.Connector
 	params, err := json.Marshal(validationParams{
 		By: r.By, Trigger: string(r.Options.Trigger), IdentityOnly: r.Options.IdentityOnly, Fresh: r.Options.Fresh,
+		Prove: r.Options.ProveExternalID,
 	})
 	if err != nil {
 		return err
@@ -114,7 +116,7 @@ func (v *validation) Prepare(ctx context.Context, t task.Task, _ delegate.ID) ([
 		return nil, err
 	}
 	return awstask.EncodeCheck(connector.Check{
-		Access: access, IdentityOnly: p.IdentityOnly, Fresh: p.Fresh, Timeout: time.Until(t.Deadline) - answerTime,
+		Access: access, IdentityOnly: p.IdentityOnly, Fresh: p.Fresh, ProveExternalID: p.Prove, Timeout: time.Until(t.Deadline) - answerTime,
 	})
 }
 
@@ -202,7 +204,7 @@ func (v *validation) Settle(ctx context.Context, t task.Task) error {
 	r := connector.Result{
 		Request: connector.Request{
 			TestID: testOf(t.ID), Connector: stored.Connector, By: p.By,
-			Options: connector.Options{IdentityOnly: p.IdentityOnly, Fresh: p.Fresh, Trigger: connector.Trigger(p.Trigger)},
+			Options: connector.Options{IdentityOnly: p.IdentityOnly, Fresh: p.Fresh, ProveExternalID: p.Prove, Trigger: connector.Trigger(p.Trigger)},
 		},
 		StartedAt: t.CreatedAt, EndedAt: t.FinishedAt, DelegateID: string(t.LeasedBy), Delegate: v.name(t),
 	}

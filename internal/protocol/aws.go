@@ -6,7 +6,9 @@ type AWSValidate struct {
 	Access       AWSAccess `json:"access"`
 	IdentityOnly bool      `json:"identityOnly,omitempty"`
 	Fresh        bool      `json:"fresh,omitempty"`
-	TimeoutMS    int64     `json:"timeoutMs"`
+	// ProveExternalID asks for a proof that the role refuses who sends another external id or none.
+	ProveExternalID bool  `json:"proveExternalId,omitempty"`
+	TimeoutMS       int64 `json:"timeoutMs"`
 }
 
 // AWSAccess is a connector, resolved.
@@ -69,6 +71,21 @@ type AWSEvidence struct {
 	Failure        *AWSFailure  `json:"failure,omitempty"`
 
 	Permissions *AWSPermissions `json:"permissions,omitempty"`
+	Proof       *AWSProof       `json:"proof,omitempty"`
+}
+
+// AWSProof is what a role did when it was asked to let an identity in without its external id, and with a wrong one.
+type AWSProof struct {
+	Without AWSAttempt `json:"without"`
+	Wrong   AWSAttempt `json:"wrong"`
+	Caller  string     `json:"caller,omitempty"`
+	Trust   string     `json:"trust,omitempty"`
+}
+
+// AWSAttempt is one try that ought to fail.
+type AWSAttempt struct {
+	Answer string `json:"answer"` // refused, let-in or unclear
+	Text   string `json:"text,omitempty"`
 }
 
 // AWSIdentity is who AWS says the credentials are.

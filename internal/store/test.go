@@ -20,6 +20,7 @@ type testDetail struct {
 	Delegate   string        `json:"delegate,omitempty"`
 	DelegateID string        `json:"delegateId,omitempty"`
 	Took       time.Duration `json:"took,omitempty"` // ns
+	Proven     bool          `json:"externalIdProven,omitempty"`
 	Warnings   []string      `json:"warnings,omitempty"`
 	Diagnosis  *diagnosis    `json:"diagnosis,omitempty"`
 }
@@ -45,7 +46,7 @@ type fact struct {
 func detailOf(t connector.Test) testDetail {
 	d := testDetail{
 		Revision: t.Revision, Trigger: string(t.Trigger), By: t.By, Region: t.Region, Regions: t.Regions, Delegate: t.Delegate,
-		DelegateID: t.DelegateID, Took: t.Took, Warnings: t.Warnings,
+		DelegateID: t.DelegateID, Took: t.Took, Warnings: t.Warnings, Proven: t.ExternalIDProven,
 	}
 	if i := t.Identity; i != nil {
 		d.Identity = &testIdentity{i.ARN, i.Account, i.UserID}
@@ -83,7 +84,7 @@ func readDetail(text string, t *connector.Test) error {
 		return err
 	}
 	t.Revision, t.Trigger, t.By, t.Region, t.Regions = d.Revision, connector.Trigger(d.Trigger), d.By, d.Region, d.Regions
-	t.Delegate, t.DelegateID, t.Took, t.Warnings = d.Delegate, d.DelegateID, d.Took, d.Warnings
+	t.Delegate, t.DelegateID, t.Took, t.Warnings, t.ExternalIDProven = d.Delegate, d.DelegateID, d.Took, d.Warnings, d.Proven
 	if i := d.Identity; i != nil {
 		t.Identity = &connector.Identity{ARN: i.ARN, Account: i.Account, UserID: i.UserID}
 	}

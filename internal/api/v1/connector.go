@@ -12,24 +12,27 @@ import (
 
 // Test is one test of a connection and what it found.
 type Test struct {
-	ID          string     `json:"id"`
-	Connector   string     `json:"connector"`
-	Org         string     `json:"org"`
-	Project     string     `json:"project"`
-	Status      string     `json:"status"` // SUCCESS, FAILURE
-	Trigger     string     `json:"trigger"`
-	By          string     `json:"by"`
-	StartedAt   time.Time  `json:"startedAt"`
-	EndedAt     time.Time  `json:"endedAt"`
-	TookMS      int64      `json:"tookMs"` // in AWS; 0 when nothing was tried
-	Region      string     `json:"region"`
-	Identity    *Identity  `json:"identity"`
-	Regions     []string   `json:"regions"`
-	RegionCount int        `json:"regionCount"`
-	Delegate    string     `json:"delegate"`
-	DelegateID  string     `json:"delegateId"`
-	Warnings    []string   `json:"warnings"`
-	Diagnosis   *Diagnosis `json:"diagnosis"` // null: the test passed
+	ID          string    `json:"id"`
+	Connector   string    `json:"connector"`
+	Org         string    `json:"org"`
+	Project     string    `json:"project"`
+	Status      string    `json:"status"` // SUCCESS, FAILURE
+	Trigger     string    `json:"trigger"`
+	By          string    `json:"by"`
+	StartedAt   time.Time `json:"startedAt"`
+	EndedAt     time.Time `json:"endedAt"`
+	TookMS      int64     `json:"tookMs"` // in AWS; 0 when nothing was tried
+	Region      string    `json:"region"`
+	Identity    *Identity `json:"identity"`
+	Regions     []string  `json:"regions"`
+	RegionCount int       `json:"regionCount"`
+	Delegate    string    `json:"delegate"`
+	DelegateID  string    `json:"delegateId"`
+	// ExternalIDProven: the role refused to be assumed without its external id and with a wrong one. Absent: not proven, or
+	// not asked for.
+	ExternalIDProven bool       `json:"externalIdProven,omitempty"`
+	Warnings         []string   `json:"warnings"`
+	Diagnosis        *Diagnosis `json:"diagnosis"` // null: the test passed
 }
 
 // Identity is who AWS says the credentials are.
@@ -59,6 +62,7 @@ func testOf(t connector.Test) Test {
 		ID: t.ID, Connector: t.Connector, Org: t.Scope.Org, Project: t.Scope.Project, Status: string(t.Status), Trigger: string(t.Trigger),
 		By: t.By, StartedAt: t.StartedAt.UTC(), EndedAt: t.EndedAt.UTC(), TookMS: t.Took.Milliseconds(), Region: t.Region,
 		Regions: orEmpty(t.Regions), RegionCount: len(t.Regions), Delegate: t.Delegate, DelegateID: t.DelegateID, Warnings: orEmpty(t.Warnings),
+		ExternalIDProven: t.ExternalIDProven,
 	}
 	if i := t.Identity; i != nil {
 		out.Identity = &Identity{ARN: i.ARN, Account: i.Account, UserID: i.UserID}
@@ -87,14 +91,16 @@ func orEmpty(list []string) []string {
 
 // TestOptions are how a test is done.
 type TestOptions struct {
-	IdentityOnly bool   `json:"identityOnly,omitempty"` // leave ec2:DescribeRegions out
-	Fresh        bool   `json:"fresh,omitempty"`        // use no cached session
-	Trigger      string `json:"trigger,omitempty"`      // on-demand (the default) or on-save
+	IdentityOnly bool `json:"identityOnly,omitempty"` // leave ec2:DescribeRegions out
+	Fresh        bool `json:"fresh,omitempty"`        // use no cached session
+	// ProveExternalID tries, once the test has passed, to assume the role without its external id and with a wrong one.
+	ProveExternalID bool   `json:"proveExternalId,omitempty"`
+	Trigger         string `json:"trigger,omitempty"` // on-demand (the default) or on-save
 }
 
 // test tests a connection and waits for the outcome. A connection that fails is an answer, not a failure.
 func (s *Server) test(ctx context.Context, c api.Call, in TestOptions) (Test, error) {
-	o := connector.Options{IdentityOnly: in.IdentityOnly, Fresh: in.Fresh, Trigger: connector.OnDemand}
+	o := connector.Options{IdentityOnly: in.IdentityOnly, Fresh: in.Fresh, ProveExternalID: in.ProveExternalID, Trigger: connector.OnDemand}
 	switch connector.Trigger(in.Trigger) {
 	case "", connector.OnDemand:
 	case connector.OnSave:

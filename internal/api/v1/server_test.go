@@ -130,7 +130,25 @@ func TestConnectionTests(t *testing.T) {
 	w.Golden("test-failed", w.Must(http.MethodPost, "/belay/v1/connectors/c1/test"+at, `{"identityOnly":true,"fresh":true,"trigger":"on-save"}`))
 	w.Golden("tests", w.Do(w.Viewer, http.MethodGet, "/belay/v1/connectors/c1/tests"+at, ""))
 	w.Golden("tests-last", w.Must(http.MethodGet, "/belay/v1/connectors/c1/tests"+at+"&limit=1", ""))
-	want := []connector.Options{{Trigger: connector.OnDemand}, {IdentityOnly: true, Fresh: true, Trigger: connector.OnSave}}
+	w.Clock.Move(time.Minute)
+	w.Runner.Answer = func(r connector.Request) connector.Result {
+		asked = append(asked, r.Options)
+		refused := connector.Attempt{Answer: connector.Refused}
+		return connector.Result{StartedAt: w.Clock.Now(), EndedAt: w.Clock.Now(), Delegate: "eks-1", Evidence: &connector.Evidence{
+			Region: "eu-central-1", Identity: &connector.Identity{ARN: "arn:aws:sts::123456789012:assumed-role/deploy/x", Account: "123456789012"},
+			Proof: &connector.Proof{Without: refused, Wrong: refused},
+		}}
+	}
+	if _, err := w.Connectors.Create(t.Context(), audit.System(w.Account, "test"), connector.Connector{
+		Scope: scope.Scope{Account: w.Account, Org: "org1", Project: "prj1"}, ID: "cross", Name: "cross", Credential: connector.IRSA{}, Selectors: []string{"eks"},
+		CrossAccount: &connector.CrossAccount{RoleARN: "arn:aws:iam::123456789012:role/deploy", ExternalID: "belay-1"},
+	}); err != nil {
+		t.Fatal(err)
+	}
+	w.Golden("test-proof", w.Must(http.MethodPost, "/belay/v1/connectors/cross/test"+at, `{"proveExternalId":true}`))
+	want := []connector.Options{
+		{Trigger: connector.OnDemand}, {IdentityOnly: true, Fresh: true, Trigger: connector.OnSave}, {ProveExternalID: true, Trigger: connector.OnDemand},
+	}
 	if diff := cmp.Diff(want, asked); diff != "" {
 		t.Error(diff)
 	}

@@ -25,7 +25,7 @@ func passed(in scope.Scope, id, testID string, ended int) connector.Test {
 	return connector.Test{
 		ID: testID, Scope: in, Connector: id, Revision: 1, Trigger: connector.OnDemand, By: "ci", StartedAt: at(ended - 1), EndedAt: at(ended),
 		Status: connector.Success, Region: "us-east-1", Identity: &connector.Identity{ARN: "arn:aws:iam::123456789012:user/u", Account: "123456789012", UserID: "AIDA"},
-		Regions: []string{"us-east-1", "eu-central-1"}, Delegate: "eks-1", DelegateID: "dlg_1", Took: 123456789, Warnings: []string{"w"},
+		Regions: []string{"us-east-1", "eu-central-1"}, Delegate: "eks-1", DelegateID: "dlg_1", Took: 123456789, Warnings: []string{"w"}, ExternalIDProven: true,
 	}
 }
 
