@@ -2,6 +2,7 @@ package trust
 
 import (
 	"cmp"
+	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -123,9 +124,9 @@ func newSide(q Question) (*side, error) {
 	s := &side{Question: q, caller: q.Caller, account: q.Caller.Account()}
 	switch {
 	case q.Trust == nil:
-		return nil, fmt.Errorf("explain a trust policy: there is none")
+		return nil, errors.New("explain a trust policy: there is none")
 	case q.Caller.Kind() == iam.KindAnonymous:
-		return nil, fmt.Errorf("explain a trust policy: the caller is a user, a role, a session, a service or the ARN of an identity provider")
+		return nil, errors.New("explain a trust policy: the caller is a user, a role, a session, a service or the ARN of an identity provider")
 	case q.Role == "":
 		s.Role = "arn:aws:iam::" + cmp.Or(s.account, "123456789012") + ":role/*"
 		if p := strings.SplitN(q.Caller.String(), ":", 3); len(p) == 3 && p[0] == "arn" {
@@ -334,7 +335,7 @@ func (s *side) delegated(action string, best *iam.Explanation, end string) Reaso
 
 // shown is the role as it is told.
 func (s *side) shown() string {
-	if s.Question.Role == "" || strings.HasSuffix(s.Role, ":role/*") {
+	if strings.HasSuffix(s.Role, ":role/*") {
 		return "the role"
 	}
 	return s.Role

@@ -49,7 +49,7 @@ const DefaultAudience = "sts.amazonaws.com"
 // Ask is what a trust policy is made for. What a kind does not use must be left empty.
 type Ask struct {
 	For       Kind   `json:"for"`
-	Partition string `json:"partition,omitempty"` // of the role: aws (the default, or that of an ARN below), aws-cn, aws-us-gov
+	Partition string `json:"partition,omitempty"` // of the role: aws (the default, or that of an ARN below), aws-cn, aws-us-gov, …
 	// Principals are who is let in, of CrossAccount: account ids, and ARNs of accounts' roots, roles and users.
 	Principals []string `json:"principals,omitempty"`
 	// ExternalID is what the caller must send, of CrossAccount: 2 to 1,224 letters, digits and _ + = , . @ : / -.
@@ -169,19 +169,17 @@ func For(a Ask) (Policy, error) {
 	return p, nil
 }
 
-var partitions = []string{"aws", "aws-cn", "aws-us-gov"} //nolint:gochecknoglobals // a lookup table
-
 // partition finds the role's partition: what is given, or that of the ARNs, which must agree. No credentials cross
 // partitions.
 func (m *maker) partition() {
-	if m.Partition != "" && !slices.Contains(partitions, m.Partition) {
-		m.report("partition %q: it is one of %s", m.Partition, strings.Join(partitions, ", "))
+	if m.Partition != "" && !partitionForm.MatchString(m.Partition) {
+		m.report("partition %q: it is aws, aws-cn, aws-us-gov or another that begins with aws", m.Partition)
 		return
 	}
 	for _, arn := range append([]string{m.Provider}, m.Principals...) {
 		segments := strings.SplitN(arn, ":", 6)
 		switch {
-		case len(segments) != 6 || !slices.Contains(partitions, segments[1]): // it is reported where it is read
+		case len(segments) != 6 || !partitionForm.MatchString(segments[1]): // it is reported where it is read
 		case m.Partition == "":
 			m.Partition = segments[1]
 		case segments[1] != m.Partition:
@@ -262,10 +260,11 @@ func like(key, value string) iam.Condition {
 }
 
 var (
+	partitionForm  = regexp.MustCompile(`^aws(-[a-z]+)*$`)
 	accountForm    = regexp.MustCompile(`^[0-9]{12}$`)
 	externalIDForm = regexp.MustCompile(`^[\w+=,.@:/-]{2,}$`)
 	kubernetesForm = regexp.MustCompile(`^[a-z0-9]([a-z0-9.-]{0,251}[a-z0-9])?$`)
-	hostForm       = regexp.MustCompile(`^[A-Za-z0-9.-]+(:[0-9]+)?(/[\w.~%+=:@/-]*)?$`)
+	hostForm       = regexp.MustCompile(`^([A-Za-z0-9.-]+|\[[0-9A-Fa-f:.]+\])(:[0-9]+)?(/[\w.~%+=:@/-]*)?$`)
 )
 
 func (m *maker) account(name, id string) {

@@ -205,11 +205,8 @@ func (s *side) condition(c iam.Condition) string {
 	switch suffix := c.Key[strings.LastIndexByte(c.Key, ':')+1:]; {
 	case present:
 		what = fmt.Sprintf("it is %q", clipped(value))
-		for _, v := range c.Values {
-			if d := Difference(v, value); d != "" && !strings.HasPrefix(c.Operator, "StringNot") {
-				what += ": " + d
-				break
-			}
+		if d := nearest(c, value); d != "" {
+			what += ": " + d
 		}
 		if strings.HasPrefix(c.Operator, "StringEquals") && slices.ContainsFunc(c.Values, func(v string) bool { return strings.ContainsAny(v, "*?") }) {
 			what += "; in StringEquals a star is a star: a pattern needs StringLike"
@@ -222,6 +219,19 @@ func (s *side) condition(c iam.Condition) string {
 		what = "the token has no such claim, as far as it was told"
 	}
 	return wants + ", and " + what
+}
+
+// nearest compares what is sent with the first of the condition's values that is near it.
+func nearest(c iam.Condition, sent string) string {
+	if strings.Contains(c.Operator, "Not") {
+		return ""
+	}
+	for _, v := range c.Values {
+		if d := Difference(v, sent); d != "" {
+			return d
+		}
+	}
+	return ""
 }
 
 func quoted(values []string) []string {
@@ -253,7 +263,10 @@ func Difference(want, sent string) string {
 	for n < len(a) && n < len(b) && a[n] == b[n] {
 		n++
 	}
-	if strings.EqualFold(want, sent) {
+	switch {
+	case n == len(a) && n == len(b):
+		return "one of them holds bytes that are no UTF-8"
+	case strings.EqualFold(want, sent):
 		return fmt.Sprintf("they differ in letter case, first at letter %d: %q is wanted, %q is sent", n+1, a[n], b[n])
 	}
 	tail := 0

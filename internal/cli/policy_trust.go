@@ -3,6 +3,7 @@ package cli
 import (
 	"errors"
 	"fmt"
+	"strconv"
 	"strings"
 
 	"github.com/belay-dev/belay/iam"
@@ -167,6 +168,6 @@ func (a *app) trusted(q trust.Question, answer trust.Answer) {
 		a.line("  %s", n)
 	}
 	for _, f := range answer.Findings {
-		a.line("  %s statement %s: %s", a.painted(warns, "Attention:"), fmt.Sprint(f.Statement), f.Text)
+		a.line("  %s statement %s: %s", a.painted(warns, "Attention:"), strconv.Itoa(f.Statement), f.Text)
 	}
 }

@@ -3,6 +3,7 @@ package connector
 import (
 	"fmt"
 	"slices"
+	"strconv"
 	"strings"
 
 	"github.com/belay-dev/belay/iam"
@@ -120,7 +121,7 @@ func (p *Proof) mended(c Connector) (*iam.Document, []string) {
 			one := &d.Statements[n-1]
 			one.Conditions = append(slices.DeleteFunc(slices.Clone(one.Conditions), func(k iam.Condition) bool { return strings.EqualFold(k.Key, "sts:ExternalId") }),
 				iam.Condition{Operator: "StringEquals", Key: "sts:ExternalId", Values: []string{c.externalID()}})
-			numbers = append(numbers, fmt.Sprint(n))
+			numbers = append(numbers, strconv.Itoa(n))
 		}
 	}
 	if len(numbers) == 0 {

@@ -7,6 +7,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/belay-dev/belay/iam/trust"
 	"github.com/belay-dev/belay/internal/arn"
 	"github.com/belay-dev/belay/internal/audit"
 	"github.com/belay-dev/belay/internal/connector"
@@ -23,18 +24,6 @@ type Trust struct {
 	Subject  string
 	Policy   []byte   // the role's trust policy, JSON
 	Notes    []string // what else is worth knowing
-}
-
-type policy struct {
-	Version   string      `json:"Version"`
-	Statement []statement `json:"Statement"`
-}
-
-type statement struct {
-	Effect    string                       `json:"Effect"`
-	Principal map[string]string            `json:"Principal"`
-	Action    any                          `json:"Action"` // text, or a list where there are two
-	Condition map[string]map[string]string `json:"Condition"`
 }
 
 // TrustPolicy is the trust policy of a connector's role: this issuer, this audience, this subject, nobody else.
@@ -60,25 +49,18 @@ func trustOf(c connector.Connector, issuer Issuer) (Trust, error) {
 	if err != nil {
 		return Trust{}, err
 	}
-	_, host, found := strings.Cut(issuer.URL, "://")
-	if !found {
-		host = issuer.URL
+	t := Trust{Role: credential.RoleARN, Issuer: issuer.URL, Audience: issuer.Audience, Subject: Subject(c.Scope, issuer.Enhanced)}
+	host := t.Issuer
+	if _, after, found := strings.Cut(host, "://"); found {
+		host = after
 	}
-	t := Trust{
-		Role: credential.RoleARN, Issuer: issuer.URL, Audience: issuer.Audience, Subject: Subject(c.Scope, issuer.Enhanced),
-		Provider: arn.ARN{Partition: role.Partition, Service: "iam", Account: role.Account, Resource: "oidc-provider/" + host}.String(),
-	}
-	only := statement{
-		Effect: "Allow", Principal: map[string]string{"Federated": t.Provider}, Action: "sts:AssumeRoleWithWebIdentity",
-		Condition: map[string]map[string]string{"StringEquals": {host + ":aud": t.Audience, host + ":sub": t.Subject}},
-	}
+	t.Provider = arn.ARN{Partition: role.Partition, Service: "iam", Account: role.Account, Resource: "oidc-provider/" + host}.String()
 	_, refused := use.tags()
-	if len(use.TagKeys) > 0 {
-		only.Action = []string{"sts:AssumeRoleWithWebIdentity", "sts:TagSession"}
+	made, err := trust.For(trust.Ask{For: trust.OIDC, Provider: t.Provider, Audience: t.Audience, Subject: t.Subject, Tags: len(use.TagKeys) > 0})
+	if err != nil {
+		return Trust{}, fault.Because(fault.Invalid, err, "no trust policy can be made: %s", err)
 	}
-	if t.Policy, err = document(policy{Version: "2012-10-17", Statement: []statement{only}}); err != nil {
-		return Trust{}, err
-	}
+	t.Policy = append(made.Document.Indent(), '\n')
 	t.Notes = notes(c, issuer, refused)
 	return t, nil
 }
