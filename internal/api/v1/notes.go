@@ -58,5 +58,10 @@ func notes() []openapi.Note {
 
 		{Route: "POST /belay/v1/simulations", Summary: "Decide requests by IAM policies: a scenario file", Example: &openapi.Example{Body: `{"format":"belay.iam-scenario/v1","scenarios":[{"id":"a","request":{"principal":{"type":"aws","arn":"arn:aws:iam::111111111111:user/dev"},"action":"s3:GetObject","resource":{"arn":"arn:aws:s3:::bucket/key"}},"identityPolicies":[{"name":"p","document":{"Statement":{"Effect":"Allow","Action":"s3:GetObject","Resource":"arn:aws:s3:::bucket/*"}}}]}]}`}},
 		{Route: "POST /belay/v1/policies/diff", Summary: "What one policy allows and another does not", Example: &openapi.Example{Body: `{"old":{"Statement":{"Effect":"Allow","Action":"s3:*","Resource":"*"}},"new":{"Statement":{"Effect":"Allow","Action":"s3:Get*","Resource":"*"}}}`}},
+		{Route: "POST /belay/v1/policies/lint", Summary: "What is wrong, or unwise, with a policy document", Example: &openapi.Example{Body: `{"document":{"Version":"2012-10-17","Statement":{"Effect":"Allow","Action":"s3:GetObject","Resource":"arn:aws:s3:::bucket"}},"kind":"identity"}`}},
+		{Route: "GET /belay/v1/capabilities", Summary: "What policies can be made for", Example: &openapi.Example{}},
+		{Route: "POST /belay/v1/policies", Summary: "Make the policies for capabilities, narrowed to resources, as documents and for Terraform, CloudFormation and the AWS CLI", Example: &openapi.Example{Body: `{"capabilities":["s3-objects"],"narrowing":{"buckets":["artifacts"]},"placement":{"to":"role"}}`}},
+		{Route: "POST /belay/v1/policies/trust", Summary: "Make the trust policy of a role", Example: &openapi.Example{Body: `{"for":"cross-account","principals":["123456789012"],"newExternalId":true}`}},
+		{Route: "POST /belay/v1/policies/trust/explain", Summary: "Whether a trust policy lets a caller in, and why not", Example: &openapi.Example{Body: `{"trust":{"Version":"2012-10-17","Statement":{"Effect":"Allow","Principal":{"Service":"ec2.amazonaws.com"},"Action":"sts:AssumeRole"}},"principal":"ecs-tasks.amazonaws.com"}`}},
 	}
 }

@@ -4,9 +4,11 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"slices"
 	"strings"
 
 	"github.com/belay-dev/belay/iam"
+	"github.com/belay-dev/belay/iam/lint"
 	"github.com/belay-dev/belay/iam/scenario"
 	"github.com/belay-dev/belay/iam/service"
 	"github.com/belay-dev/belay/internal/api"
@@ -57,4 +59,48 @@ func (*Server) diff(_ context.Context, _ api.Call, in diffBody) (diffAnswer, err
 	}
 	more, less, err := scenario.Compare(before, after, reference)
 	return diffAnswer{more, less}, err
+}
+
+// lintBody is a document to look through.
+type lintBody struct {
+	Document json.RawMessage `json:"document"`
+	Kind     string          `json:"kind"` // identity, boundary, trust, resource, endpoint, scp or rcp; told by what it says by default
+	Name     string          `json:"name"` // of the role or policy
+}
+
+// LintFinding is something that is wrong, or unwise, with a document.
+type LintFinding struct {
+	Rule      string `json:"rule"` // BLP-301
+	Name      string `json:"name"` // of the rule, in words
+	Severity  string `json:"severity"`
+	Statement int    `json:"statement"` // from 0; -1 for the document itself
+	Path      string `json:"path"`
+	Message   string `json:"message"`
+	Fix       string `json:"fix"`
+}
+
+// lint looks a policy document through.
+func (*Server) lint(_ context.Context, _ api.Call, in lintBody) (List[LintFinding], error) {
+	var problems fault.Problems
+	d, err := iam.Parse(in.Document)
+	if err != nil {
+		problems.Add("document", err.Error())
+	}
+	kind := lint.Kind(in.Kind)
+	if kind != "" && !slices.Contains(lint.Kinds(), kind) {
+		problems.Add("kind", fmt.Sprintf("%.40q is not known; it is one of %v", in.Kind, lint.Kinds()))
+	}
+	if err := problems.Err(); err != nil {
+		return List[LintFinding]{}, err
+	}
+	if kind == "" {
+		kind = lint.KindOf(d)
+	}
+	found, err := lint.Document(d, lint.Subject{Kind: kind, Name: in.Name})
+	return listed(found, func(f lint.Finding) LintFinding {
+		rule, _ := lint.RuleByID(f.Rule)
+		return LintFinding{
+			Rule: f.Rule, Name: rule.Name, Severity: string(f.Severity), Statement: f.Statement, Path: f.Path, Message: f.Message, Fix: f.Fix,
+		}
+	}), err
 }

@@ -51,3 +51,14 @@ func TestDiff(t *testing.T) {
 		t.Errorf("%+v", p)
 	}
 }
+
+func TestLint(t *testing.T) {
+	t.Parallel()
+	w := serve(t)
+	w.Golden("policy-lint", w.Do(w.Viewer, http.MethodPost, "/belay/v1/policies/lint",
+		`{"document":{"Version":"2012-10-17","Statement":{"Effect":"Allow","Principal":{"Service":"ec2.amazonaws.com"},"Action":"sts:AssumeRole"}},"name":"ecsTaskRole"}`))
+	p := problem(t, w.Do(w.Viewer, http.MethodPost, "/belay/v1/policies/lint", `{"document":{"Statement":1},"kind":"bucket"}`))
+	if p.Status != http.StatusBadRequest || !strings.Contains(p.Detail, "document: ") || !strings.Contains(p.Detail, `kind: "bucket" is not known; it is one of [identity`) {
+		t.Errorf("%+v", p)
+	}
+}

@@ -124,6 +124,7 @@ func (s *Server) router() *api.Router {
 
 	r.Handle("POST /belay/v1/simulations", api.Raw(maxSimulation, s.simulate))
 	r.Handle("POST /belay/v1/policies/diff", api.Body(s.diff))
+	r.Handle("POST /belay/v1/policies/lint", api.Body(s.lint))
 	r.Handle("GET /belay/v1/capabilities", api.Bare(s.capabilities))
 	r.Handle("POST /belay/v1/policies", api.Body(s.makePolicies))
 	r.Handle("POST /belay/v1/policies/trust", api.Body(s.makeTrust))
