@@ -97,8 +97,7 @@ func choose(o Options) ([]catalogue.Capability, error) {
 	if len(o.Capabilities) == 0 {
 		chosen = slices.DeleteFunc(catalogue.Capabilities(), func(c catalogue.Capability) bool { return c.Holder != catalogue.Connector })
 	}
-	var input *catalogue.InputError
-	if errors.As(o.Narrowing.Check(), &input) {
+	if input, ok := errors.AsType[*catalogue.InputError](o.Narrowing.Check()); ok {
 		for _, p := range input.Problems {
 			problems.Add("narrowing", p)
 		}
