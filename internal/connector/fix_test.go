@@ -22,10 +22,10 @@ func on(resource string, actions ...string) []connector.Asked {
 // mend judges and mends.
 func mend(p connector.Permissions, asked []connector.Asked) (*connector.Fix, []connector.Fix) {
 	judge := p.Judge("eu-west-1")
-	var denied []connector.Judgement
+	var denied []*connector.Judgement
 	for _, a := range asked {
 		if j := judge.May(a); j.Answer == connector.MayNotDo {
-			denied = append(denied, j)
+			denied = append(denied, &j)
 		}
 	}
 	return p.Mend(denied)
