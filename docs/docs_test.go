@@ -116,7 +116,7 @@ func TestLinksLeadSomewhere(t *testing.T) {
 var commands = map[string][]string{
 	"up": nil, "manager": nil, "apply": nil, "whoami": nil, "version": nil, "completion": nil, "man": nil,
 	"delegate":  {"run", "list", "ping", "choose", "token"},
-	"connector": {"list", "get", "apply", "delete", "test", "history", "export"},
+	"connector": {"list", "get", "apply", "delete", "test", "history", "preflight", "preflights", "export"},
 	"policy":    {"actions", "simulate", "diff", "list", "show", "for", "lint", "trust"},
 	"secret":    {"list", "get", "set", "delete"},
 	"org":       {"list", "get", "create", "delete"},

@@ -70,8 +70,7 @@ func simulate(ctx context.Context, cfg aws.Config, found *connector.Permissions,
 				if err != nil {
 					r := &policyReader{found: found}
 					r.unread(connector.PartSimulation, "iam:SimulatePrincipalPolicy", err)
-					var refused *types.InvalidInputException
-					if errors.As(err, &refused) {
+					if _, ok := errors.AsType[*types.InvalidInputException](err); ok {
 						break
 					}
 					return false

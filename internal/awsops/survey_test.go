@@ -146,14 +146,16 @@ func TestSurvey(t *testing.T) {
 		want   []string
 	}{
 		"a user with a group, a boundary, and an organization that it may not read": {
-			access(keysOf("ann")), []connector.Asked{regions},
+			access(keysOf("ann")),
+			[]connector.Asked{regions},
 			[]string{
 				"caller arn:aws:iam::111111111111:user/ann", "inline: read", "managed: AmazonEC2ReadOnlyAccess", "group ops: regions", "group ops: buckets", "boundary: narrow",
 				"not service control policies: organizations:DescribeOrganization AccessDeniedException", "not simulation: iam:SimulatePrincipalPolicy AccessDenied",
 			},
 		},
 		"one that may have AWS simulate": {
-			access(keysOf("sim")), []connector.Asked{regions, bucket, {Action: "ec2:RunInstances", Resource: "*"}},
+			access(keysOf("sim")),
+			[]connector.Asked{regions, bucket, {Action: "ec2:RunInstances", Resource: "*"}},
 			[]string{
 				"caller arn:aws:iam::111111111111:user/sim", "not permissions boundary: iam:GetUser AccessDenied", "not identity policies: iam:ListUserPolicies AccessDenied",
 				"not identity policies: iam:ListAttachedUserPolicies AccessDenied", "not identity policies: iam:ListGroupsForUser AccessDenied",
@@ -162,7 +164,8 @@ func TestSurvey(t *testing.T) {
 			},
 		},
 		"one that may neither makes harmless calls": {
-			access(keysOf("blind")), []connector.Asked{regions, {Action: "ec2:DescribeVpcs", Resource: "*"}, {Action: "ec2:RunInstances", Resource: "*"}},
+			access(keysOf("blind")),
+			[]connector.Asked{regions, {Action: "ec2:DescribeVpcs", Resource: "*"}, {Action: "ec2:RunInstances", Resource: "*"}},
 			[]string{
 				"caller arn:aws:iam::111111111111:user/blind", "not permissions boundary: iam:GetUser AccessDenied", "not identity policies: iam:ListUserPolicies AccessDenied",
 				"not identity policies: iam:ListAttachedUserPolicies AccessDenied", "not identity policies: iam:ListGroupsForUser AccessDenied",

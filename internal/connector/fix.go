@@ -141,7 +141,7 @@ func (all *drafts) granting() *draft {
 
 // Mend says how denials are mended: by a grant in the identity's own policies, nil when that would help none, and by changes
 // of what else stands in the way. Each document is changed by one fix, and the fixes hold together.
-func (p *Permissions) Mend(list []Judgement) (grant *Fix, blocked []Fix) {
+func (p *Permissions) Mend(list []*Judgement) (grant *Fix, blocked []Fix) {
 	all := &drafts{p: p}
 	elsewhere := map[string][]string{}
 	var order []string
@@ -173,15 +173,15 @@ func (p *Permissions) Mend(list []Judgement) (grant *Fix, blocked []Fix) {
 }
 
 // mend is Mend for one denial, as one list in which the grant comes first.
-func (p *Permissions) mend(j Judgement) []Fix {
-	grant, fixes := p.Mend([]Judgement{j})
+func (p *Permissions) mend(j *Judgement) []Fix {
+	grant, fixes := p.Mend([]*Judgement{j})
 	if grant != nil {
 		fixes = slices.Insert(fixes, 0, *grant)
 	}
 	return fixes
 }
 
-func (all *drafts) mend(j Judgement) {
+func (all *drafts) mend(j *Judgement) {
 	x, p := j.Explanation, all.p
 	allow := func(d *draft, where string) {
 		if d != nil {

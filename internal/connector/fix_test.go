@@ -22,10 +22,10 @@ func on(resource string, actions ...string) []connector.Asked {
 // mend judges and mends.
 func mend(p connector.Permissions, asked []connector.Asked) (*connector.Fix, []connector.Fix) {
 	judge := p.Judge("eu-west-1")
-	var denied []connector.Judgement
+	var denied []*connector.Judgement
 	for _, a := range asked {
 		if j := judge.May(a); j.Answer == connector.MayNotDo {
-			denied = append(denied, j)
+			denied = append(denied, &j)
 		}
 	}
 	return p.Mend(denied)
@@ -74,7 +74,8 @@ func TestMend(t *testing.T) {
 			}, nil,
 		},
 		"the conditions of a question are those of its grant": {
-			ofRole(), []connector.Asked{
+			ofRole(),
+			[]connector.Asked{
 				{Action: "iam:PassRole", Resource: "*", Context: "iam:PassedToService=ecs.amazonaws.com"}, {Action: "iam:PassRole", Resource: "*", Context: "iam:PassedToService=lambda*"},
 			},
 			&connector.Fix{
@@ -85,7 +86,8 @@ func TestMend(t *testing.T) {
 		},
 		"actions are taken out of a statement together": {
 			ofRole(allowAll, `{"Statement":[{"Sid":"No","Effect":"Deny","Action":["s3:GetObject","s3:PutObject","s3:DeleteObject"],"Resource":"*"}]}`), on(object, "s3:GetObject", "s3:PutObject"),
-			nil, []connector.Fix{{
+			nil,
+			[]connector.Fix{{
 				What:    `Take s3:GetObject, s3:PutObject out of statement 1 ("No") of the inline policy p2.`,
 				Command: `aws iam put-role-policy --role-name deploy --policy-name p2 --policy-document '{"Statement":[{"Sid":"No","Effect":"Deny","Action":"s3:DeleteObject","Resource":"*"}]}'`,
 			}},
@@ -93,26 +95,31 @@ func TestMend(t *testing.T) {
 		"a statement that denies nothing else goes, the others stay": {
 			ofRole(allowAll, `{"Statement":[{"Effect":"Deny","Action":"s3:GetObject","Resource":"*"},{"Effect":"Deny","Action":"s3:PutObject","Resource":"*"},{"Effect":"Deny","Action":"iam:*","Resource":"*"}]}`),
 			on(object, "s3:GetObject", "s3:PutObject"),
-			nil, []connector.Fix{{
+			nil,
+			[]connector.Fix{{
 				What:    `Remove statement 1 of the inline policy p2: it denies nothing else. Remove statement 2 of the inline policy p2: it denies nothing else.`,
 				Command: `aws iam put-role-policy --role-name deploy --policy-name p2 --policy-document '{"Statement":[{"Effect":"Deny","Action":"iam:*","Resource":"*"}]}'`,
 			}},
 		},
 		"a policy without a statement is taken away": {
 			ofRole(allowAll, denyGet), on(object, "s3:GetObject"),
-			nil, []connector.Fix{{`Remove statement 1 ("No") of the inline policy p2: it denies nothing else.`, `aws iam delete-role-policy --role-name deploy --policy-name p2`}},
+			nil,
+			[]connector.Fix{{`Remove statement 1 ("No") of the inline policy p2: it denies nothing else.`, `aws iam delete-role-policy --role-name deploy --policy-name p2`}},
 		},
 		"a policy of a group, too": {
 			but(ofRole(allowAll, denyGet), inGroup), on(object, "s3:GetObject"),
-			nil, []connector.Fix{{`Remove statement 1 ("No") of the policy p2 of group ops: it denies nothing else.`, `aws iam delete-group-policy --group-name ops --policy-name p2`}},
+			nil,
+			[]connector.Fix{{`Remove statement 1 ("No") of the policy p2 of group ops: it denies nothing else.`, `aws iam delete-group-policy --group-name ops --policy-name p2`}},
 		},
 		"a managed policy is detached": {
 			but(ofRole(allowAll, denyGet), managed("arn:aws:iam::123456789012:policy/Guard")), on(object, "s3:GetObject"),
-			nil, []connector.Fix{{`Remove statement 1 ("No") of arn:aws:iam::123456789012:policy/Guard: it denies nothing else.`, `aws iam detach-role-policy --role-name deploy --policy-arn arn:aws:iam::123456789012:policy/Guard`}},
+			nil,
+			[]connector.Fix{{`Remove statement 1 ("No") of arn:aws:iam::123456789012:policy/Guard: it denies nothing else.`, `aws iam detach-role-policy --role-name deploy --policy-arn arn:aws:iam::123456789012:policy/Guard`}},
 		},
 		"from a pattern the identity is exempted, by the role's ARN": {
 			but(ofRole(allowAll, `{"Statement":[{"Effect":"Deny","Action":"s3:*","Resource":"*"}]}`), managed("arn:aws:iam::123456789012:policy/Guard")), on(object, "s3:GetObject", "s3:PutObject"),
-			nil, []connector.Fix{{
+			nil,
+			[]connector.Fix{{
 				`Exempt this identity from statement 1 of arn:aws:iam::123456789012:policy/Guard.`,
 				`aws iam create-policy-version --policy-arn arn:aws:iam::123456789012:policy/Guard --set-as-default --policy-document '{"Statement":[{"Effect":"Deny","Action":"s3:*","Resource":"*","Condition":{"ArnNotEquals":{"aws:PrincipalArn":"` + deployRole + `"}}}]}'`,
 			}},
@@ -121,14 +128,16 @@ func TestMend(t *testing.T) {
 			but(ofRole(allowAll, `{"Statement":[{"Effect":"Deny","NotAction":"iam:*","Resource":"*","Condition":{"ArnNotLike":{"aws:principalarn":"arn:aws:iam::123456789012:role/admin"}}}]}`), func(p *connector.Permissions) {
 				p.Principal = "arn:aws:sts::123456789012:assumed-role/deploy/x"
 			}), on(object, "s3:GetObject"),
-			nil, []connector.Fix{{
+			nil,
+			[]connector.Fix{{
 				`Exempt this identity from statement 1 of the inline policy p2.`,
 				`aws iam put-role-policy --role-name deploy --policy-name p2 --policy-document '{"Statement":[{"Effect":"Deny","NotAction":"iam:*","Resource":"*","Condition":{"ArnNotLike":{"aws:principalarn":["arn:aws:iam::123456789012:role/admin","` + deployRole + `"]}}}]}'`,
 			}},
 		},
 		"a boundary is widened once": {
 			but(ofRole(allowAll), boundary(allowEC2)), on(object, "s3:GetObject", "s3:PutObject"),
-			nil, []connector.Fix{{
+			nil,
+			[]connector.Fix{{
 				`Allow s3:GetObject, s3:PutObject in the permissions boundary arn:aws:iam::123456789012:policy/B too.`,
 				`aws iam create-policy-version --policy-arn arn:aws:iam::123456789012:policy/B --set-as-default --policy-document '{"Version":"2012-10-17","Statement":[{"Effect":"Allow","Action":"ec2:*","Resource":"*"},{"Effect":"Allow","Action":["s3:GetObject","s3:PutObject"],"Resource":"arn:aws:s3:::b/*"}]}'`,
 			}},
@@ -137,7 +146,8 @@ func TestMend(t *testing.T) {
 			but(ofRole(allowAll), func(p *connector.Permissions) {
 				p.Boundary = &connector.PolicyText{Name: "PowerUserAccess", ARN: "arn:aws:iam::aws:policy/PowerUserAccess", Via: "boundary", Document: allowEC2}
 			}), on(object, "s3:GetObject"),
-			nil, []connector.Fix{{`Allow s3:GetObject in the permissions boundary arn:aws:iam::aws:policy/PowerUserAccess too.`, ""}},
+			nil,
+			[]connector.Fix{{`Allow s3:GetObject in the permissions boundary arn:aws:iam::aws:policy/PowerUserAccess too.`, ""}},
 		},
 		"the organization's policy is widened, and the identity's own too": {
 			but(ofRole(), scp(allowEC2)), on(object, "s3:GetObject"),
@@ -152,12 +162,14 @@ func TestMend(t *testing.T) {
 		},
 		"a refusal by what could not be read names whom to ask, not a grant that would not help": {
 			but(ofRole(allowAll), all(reading(connector.PartSCP, "organizations:DescribeOrganization"), said(false, connector.Simulated, "explicitDeny"))),
-			[]connector.Asked{getObject}, nil,
+			[]connector.Asked{getObject},
+			nil,
 			[]connector.Fix{{What: "Ask who administers the organization for a service control policy that denies it, or does not allow it. It is about s3:GetObject."}},
 		},
 		"an explicit denial that could not be read, too": {
 			but(ofRole(), all(reading(connector.PartIdentity, "iam:GetRolePolicy"), said(false, connector.Simulated, "explicitDeny"))),
-			[]connector.Asked{getObject}, nil,
+			[]connector.Asked{getObject},
+			nil,
 			[]connector.Fix{{What: "Ask who administers the account for a policy that denies it: none of those that could be read does. It is about s3:GetObject."}},
 		},
 		"a grant beside policies that could not be read does not take the place of one": {

@@ -105,28 +105,33 @@ func toRole(action string) bool {
 
 // May decides one question.
 func (j *Judge) May(a Asked) Judgement {
-	one := j.may(a)
+	if a.Resource != "*" || j.services == nil {
+		return j.Decide(a, false)
+	}
+	action, known := j.services.Action(a.Action)
+	return j.Decide(a, known && action.Resourceless())
+}
+
+// Decide is May for an action of which it is known whether it takes no resource.
+func (j *Judge) Decide(a Asked, resourceless bool) Judgement {
+	one := j.decide(a, resourceless)
 	if one.Answer == MayDo && toRole(a.Action) {
 		one.Caveats = append(one.Caveats, "whether a role lets it in is decided by the role's trust policy, too")
 	}
 	return one
 }
 
-func (j *Judge) may(a Asked) Judgement {
+func (j *Judge) decide(a Asked, resourceless bool) Judgement {
 	one := Judgement{Asked: a}
 	if j.cannot != "" {
 		return j.byProbe(one, j.cannot, "")
 	}
-	request := iam.Request{Principal: j.who, Action: a.Action, Resource: a.Resource, Context: j.keys}
+	request := iam.Request{Principal: j.who, Action: a.Action, Resource: a.Resource, Resourceless: resourceless, Context: j.keys}
 	if a.Context != "" {
 		request.Context = j.known.Keys(j.region, "")
 		for _, k := range a.Keys() {
 			request.Context.Set(k[0], k[1])
 		}
-	}
-	if a.Resource == "*" {
-		action, known := j.services.Action(a.Action)
-		request.Resourceless = known && action.Resourceless()
 	}
 	use := j.sets
 	if toRole(a.Action) {

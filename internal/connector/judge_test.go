@@ -40,7 +40,7 @@ func unread(part connector.Part, action string) connector.Unread {
 	return connector.Unread{What: part, Action: action, Code: "AccessDenied"}
 }
 
-var getObject = connector.Asked{Action: "s3:GetObject", Resource: "arn:aws:s3:::b/x"} //nolint:gochecknoglobals // a question of many tests
+var getObject = connector.Asked{Action: "s3:GetObject", Resource: "arn:aws:s3:::b/x"}
 
 // said is what AWS answered to getObject.
 func said(allowed bool, how, code string, lacks ...string) func(p *connector.Permissions) {

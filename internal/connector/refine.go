@@ -53,7 +53,7 @@ func (p *Permissions) refinePermission(d Diagnosis, f Failure, c Connector) Diag
 	case MayNotDo:
 		d.Cause = p.cause(a, j)
 		d.Evidence = append(d.Evidence, p.quoted(j.Explanation)...)
-		if fixes := p.mend(j); len(fixes) > 0 {
+		if fixes := p.mend(&j); len(fixes) > 0 {
 			d.Remedy = append(said(fixes), afterwards(d.Remedy)...)
 		}
 	case MayDo:
@@ -177,7 +177,7 @@ func (p *Permissions) refineAssumeRole(d Diagnosis, c Connector) Diagnosis {
 	var causes []string
 	if mine.Answer == MayNotDo {
 		causes = append(causes, p.cause(a, mine))
-		fixes = append(fixes, p.mend(mine)...)
+		fixes = append(fixes, p.mend(&mine)...)
 		d.Evidence = append(d.Evidence, p.quoted(mine.Explanation)...)
 	}
 	target, _ := arn.Parse(role)

@@ -20,7 +20,7 @@ func (e Evaluation) Of(id string) []connector.Asked {
 	for _, n := range e.all.needs {
 		if n.capability.ID == id {
 			for _, i := range n.asked {
-				out = append(out, e.all.asked[i])
+				out = append(out, e.all.asked[i].Asked)
 			}
 		}
 	}

@@ -14,8 +14,14 @@ import (
 
 // questions are all that capabilities need of the identity. Capabilities share many.
 type questions struct {
-	asked []connector.Asked
+	asked []question
 	needs []need
+}
+
+// question is an action on a resource.
+type question struct {
+	connector.Asked
+	resourceless bool // the action takes no resource
 }
 
 // need is what a capability needs.
@@ -60,10 +66,10 @@ func needs(o Options) (questions, error) {
 		}
 		one := need{capability: c}
 		for _, a := range asked(reference, statements) {
-			i, known := index[a]
+			i, known := index[a.Asked]
 			if !known {
 				i = len(all.asked)
-				index[a] = i
+				index[a.Asked] = i
 				all.asked = append(all.asked, a)
 			}
 			one.asked = append(one.asked, i)
@@ -97,8 +103,7 @@ func choose(o Options) ([]catalogue.Capability, error) {
 	if len(o.Capabilities) == 0 {
 		chosen = slices.DeleteFunc(catalogue.Capabilities(), func(c catalogue.Capability) bool { return c.Holder != catalogue.Connector })
 	}
-	var input *catalogue.InputError
-	if errors.As(o.Narrowing.Check(), &input) {
+	if input, ok := errors.AsType[*catalogue.InputError](o.Narrowing.Check()); ok {
 		for _, p := range input.Problems {
 			problems.Add("narrowing", p)
 		}
@@ -108,14 +113,14 @@ func choose(o Options) ([]catalogue.Capability, error) {
 
 // asked writes out what the Allow statements allow: each action, on each resource that it can work on, under each value of
 // a condition.
-func asked(reference *service.Reference, statements []iam.Statement) []connector.Asked {
-	var all []connector.Asked
+func asked(reference *service.Reference, statements []iam.Statement) []question {
+	var all []question
 	seen := map[connector.Asked]bool{}
-	add := func(action, resource string, contexts []string) {
+	add := func(action, resource string, contexts []string, resourceless bool) {
 		for _, context := range contexts {
 			if a := (connector.Asked{Action: action, Resource: resource, Context: context}); !seen[a] {
 				seen[a] = true
-				all = append(all, a)
+				all = append(all, question{a, resourceless})
 			}
 		}
 	}
@@ -128,17 +133,17 @@ func asked(reference *service.Reference, statements []iam.Statement) []connector
 			actions := reference.Actions(pattern)
 			if len(actions) == 0 { // newer than the reference
 				for _, r := range s.Resource.Values {
-					add(pattern, r, contexts)
+					add(pattern, r, contexts, false)
 				}
 			}
 			for _, action := range actions {
 				if action.Resourceless() {
-					add(action.String(), "*", contexts)
+					add(action.String(), "*", contexts, true)
 					continue
 				}
 				for _, r := range s.Resource.Values {
 					if r == "*" || action.FitsPattern(r) {
-						add(action.String(), r, contexts)
+						add(action.String(), r, contexts, false)
 					}
 				}
 			}

@@ -34,12 +34,14 @@ func TestQuestions(t *testing.T) {
 			"connection", catalogue.Narrowing{}, []connector.Asked{{Action: "ec2:DescribeRegions", Resource: "*"}}, nil,
 		},
 		"patterns of actions are written out, each on what it can work on": {
-			"s3-objects", catalogue.Narrowing{Buckets: []string{"b"}},
+			"s3-objects",
+			catalogue.Narrowing{Buckets: []string{"b"}},
 			[]connector.Asked{{Action: "s3:GetObject", Resource: "arn:aws:s3:::b/*"}, {Action: "s3:ListBucket", Resource: "arn:aws:s3:::b"}},
 			[]connector.Asked{{Action: "s3:ListBucket", Resource: "arn:aws:s3:::b/*"}, {Action: "s3:GetObject", Resource: "arn:aws:s3:::b"}, {Action: "s3:GetObject", Resource: "*"}},
 		},
 		"what is named narrows": {
-			"lambda", catalogue.Narrowing{Functions: []string{"f"}, Account: "123456789012", Region: "eu-west-1"},
+			"lambda",
+			catalogue.Narrowing{Functions: []string{"f"}, Account: "123456789012", Region: "eu-west-1"},
 			[]connector.Asked{{Action: "lambda:UpdateFunctionCode", Resource: "arn:aws:lambda:eu-west-1:123456789012:function:f"}},
 			[]connector.Asked{{Action: "lambda:UpdateFunctionCode", Resource: "*"}},
 		},

@@ -91,11 +91,11 @@ func (p *Preflight) judge(found *connector.Permissions, all questions) {
 	p.Unread = found.Unread
 	judge := found.Judge(p.Region)
 	judged := make([]connector.Judgement, len(all.asked))
-	var denied []connector.Judgement
-	for i, a := range all.asked {
-		judged[i] = judge.May(a)
+	var denied []*connector.Judgement
+	for i, q := range all.asked {
+		judged[i] = judge.Decide(q.Asked, q.resourceless)
 		if judged[i].Answer == connector.MayNotDo {
-			denied = append(denied, judged[i])
+			denied = append(denied, &judged[i])
 		}
 	}
 	for _, n := range all.needs {

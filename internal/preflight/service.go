@@ -137,7 +137,7 @@ func Asked(o Options) ([]connector.Asked, error) {
 			more = true
 			if q := n.asked[i]; !seen[q] && len(out) < mostAsked {
 				seen[q] = true
-				out = append(out, all.asked[q])
+				out = append(out, all.asked[q].Asked)
 			}
 		}
 	}

@@ -74,14 +74,14 @@ func TestPreflight(t *testing.T) {
 func TestPreflightOfAll(t *testing.T) {
 	t.Parallel()
 	w := serve(t)
-	w.connector(t, scope.Scope{Org: "org1", Project: "prj1"}, "c1")
+	w.connector(t, scope.Scope{Org: "org1", Project: "prj1"}, "all")
 	w.Survey = func(preflight.Request) preflight.Outcome {
 		return w.surveyed(&connector.Permissions{
 			Principal: "arn:aws:iam::123456789012:user/ci",
 			Identity:  []connector.PolicyText{{Name: "p", Via: "inline", Document: `{"Statement":[{"Effect":"Allow","Action":"*","Resource":"*"}]}`}},
 		})
 	}
-	got := read[v1.Preflight](t, w.Must(http.MethodPost, "/belay/v1/connectors/c1/preflight"+preflightAt, ""))
+	got := read[v1.Preflight](t, w.Must(http.MethodPost, "/belay/v1/connectors/all/preflight"+preflightAt, ""))
 	for _, c := range got.Capabilities {
 		if c.Answer != "allowed" {
 			t.Errorf("%+v", c)
