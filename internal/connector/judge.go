@@ -40,7 +40,7 @@ type Judge struct {
 	region   string
 	keys     iam.Context
 	sets     sets
-	roles    sets // for assuming roles: their trust policies are taken to let it in
+	shared   sets // for roles and keys, whose own policies decide too: those are taken to let it in
 	services *service.Reference
 	probes   map[Asked]Probe // what AWS itself said
 	unread   struct{ identity, boundary, scp string }
@@ -60,10 +60,10 @@ func compile(policies iam.Policies) (s sets, err error) {
 	return s, err
 }
 
-// delegating is the trust policy of a role that leaves the decision to an account.
+// delegating is a resource's policy that leaves the decision to an account: a role's trust policy, or a key's policy.
 func delegating(account string) *iam.Policy {
-	return &iam.Policy{Name: "a trust policy", Document: &iam.Document{Version: "2012-10-17", Statements: []iam.Statement{{
-		Effect: iam.Allow, Principal: &iam.Principals{AWS: []string{account}}, Action: iam.Patterns{Values: []string{"sts:*"}},
+	return &iam.Policy{Name: "the resource's policy", Document: &iam.Document{Version: "2012-10-17", Statements: []iam.Statement{{
+		Effect: iam.Allow, Principal: &iam.Principals{AWS: []string{account}}, Action: iam.Patterns{Values: []string{"sts:*", "kms:*"}},
 	}}}}
 }
 
@@ -86,7 +86,7 @@ func (p *Permissions) Judge(region string) *Judge {
 	}
 	if err == nil {
 		policies.Resource = delegating(j.who.Account())
-		j.roles, err = compile(policies)
+		j.shared, err = compile(policies)
 	}
 	if err == nil {
 		j.services, err = service.Load()
@@ -97,10 +97,18 @@ func (p *Permissions) Judge(region string) *Judge {
 	return j
 }
 
-// toRole reports whether an action is on a role that must let the caller in by its own policy.
-func toRole(action string) bool {
-	name, ofSTS := strings.CutPrefix(action, "sts:")
-	return ofSTS && (strings.EqualFold(name, "AssumeRole") || strings.EqualFold(name, "TagSession") || strings.EqualFold(name, "SetSourceIdentity"))
+// otherSide is what must allow an action besides the identity's own policies, "" when nothing must.
+func otherSide(a Asked) string {
+	if name, ofSTS := strings.CutPrefix(a.Action, "sts:"); ofSTS {
+		if strings.EqualFold(name, "AssumeRole") || strings.EqualFold(name, "TagSession") || strings.EqualFold(name, "SetSourceIdentity") {
+			return "whether a role lets it in is decided by the role's trust policy, too"
+		}
+		return ""
+	}
+	if strings.HasPrefix(a.Action, "kms:") && strings.Contains(a.Resource, ":key/") {
+		return "whether a key may be used is decided by the key's policy, too"
+	}
+	return ""
 }
 
 // May decides one question.
@@ -115,8 +123,8 @@ func (j *Judge) May(a Asked) Judgement {
 // Decide is May for an action of which it is known whether it takes no resource.
 func (j *Judge) Decide(a Asked, resourceless bool) Judgement {
 	one := j.decide(a, resourceless)
-	if one.Answer == MayDo && toRole(a.Action) {
-		one.Caveats = append(one.Caveats, "whether a role lets it in is decided by the role's trust policy, too")
+	if other := otherSide(a); other != "" && one.Answer == MayDo {
+		one.Caveats = append(one.Caveats, other)
 	}
 	return one
 }
@@ -134,8 +142,8 @@ func (j *Judge) decide(a Asked, resourceless bool) Judgement {
 		}
 	}
 	use := j.sets
-	if toRole(a.Action) {
-		use = j.roles
+	if otherSide(a) != "" {
+		use = j.shared
 	}
 	if j.unread.identity == "" && j.unread.boundary == "" && use.strict.Decide(&request) == iam.Allowed {
 		one.Answer = MayDo

@@ -223,3 +223,19 @@ func TestJudgeAssumeRole(t *testing.T) {
 		t.Errorf("%+v %+v", grant, blocked)
 	}
 }
+
+// Of a key it is said what the identity's own side allows, and that the key's policy has a say. A list of keys has no key.
+func TestJudgeKey(t *testing.T) {
+	t.Parallel()
+	decrypt := connector.Asked{Action: "kms:Decrypt", Resource: "arn:aws:kms:eu-west-1:123456789012:key/0f"}
+	known, without := ofRole(allowAll), ofRole(allowObjects)
+	if j := known.Judge("eu-west-1").May(decrypt); j.Answer != connector.MayDo || len(j.Caveats) != 1 || !strings.Contains(j.Caveats[0], "key's policy") {
+		t.Errorf("%s %q %q", j.Answer, j.Why, j.Caveats)
+	}
+	if j := without.Judge("eu-west-1").May(decrypt); j.Answer != connector.MayNotDo {
+		t.Errorf("without a permission: %s %q", j.Answer, j.Why)
+	}
+	if j := known.Judge("eu-west-1").May(connector.Asked{Action: "kms:ListKeys", Resource: "*"}); j.Answer != connector.MayDo || len(j.Caveats) > 0 {
+		t.Errorf("a list: %s %q %q", j.Answer, j.Why, j.Caveats)
+	}
+}
