@@ -38,7 +38,7 @@ func explain(code string, f Failure, c Connector, r Result) Diagnosis {
 	}
 	switch code {
 	case AccessKeyUnknown:
-		return unknownAccessKey(c)
+		return unknownAccessKey(f, c, r)
 	case SecretKeyWrong:
 		return Diagnosis{
 			Cause:  "The secret access key does not belong to this access key id: AWS computes another signature.",
@@ -97,8 +97,17 @@ func explain(code string, f Failure, c Connector, r Result) Diagnosis {
 	}
 }
 
-func unknownAccessKey(c Connector) Diagnosis {
-	m, _ := c.Credential.(ManualConfig)
+func unknownAccessKey(f Failure, c Connector, r Result) Diagnosis {
+	m, manual := c.Credential.(ManualConfig)
+	if n := len(f.Sources); !manual && n > 0 {
+		return Diagnosis{
+			Cause: fmt.Sprintf("AWS does not know the access key that %s got from its %s.", where(r), f.Sources[n-1].Name),
+			Remedy: []string{
+				"Put a key there that AWS knows, or take it out of the " + f.Sources[n-1].Name + ": the sources after it are asked only when it is empty.",
+				"A key that was made a moment ago can need ten seconds.",
+			},
+		}
+	}
 	key := "this access key"
 	if m.AccessKey != "" {
 		key = "the access key " + m.AccessKey
@@ -145,7 +154,7 @@ func network(code string, f Failure, r Result, region string) Diagnosis {
 	case HostUnreached:
 		return Diagnosis{
 			Cause:  fmt.Sprintf("%s cannot reach %s: no connection is made.", upper(where(r)), host),
-			Remedy: []string{"Open outbound TCP 443 to it in security group, network ACL and firewall; a private subnet needs a NAT gateway or a VPC endpoint.", "If only a proxy may go out, set PROXY_HOST and PROXY_PORT on the delegate."},
+			Remedy: []string{"Open outbound TCP 443 to it in security group, network ACL and firewall; a private subnet needs a NAT gateway or a VPC endpoint.", "If only a proxy may go out, set PROXY_HOST and PROXY_PORT on the delegate.", "If AWS_ENDPOINT_URL is set, compare it."},
 		}
 	case TLSNotTrusted:
 		return Diagnosis{
@@ -425,6 +434,9 @@ func webIdentity(f Failure, c Connector) Diagnosis {
 			"Make the issuer's discovery document and key set reachable from the internet over HTTPS, with a certificate that AWS trusts.",
 			"If they are, get a new token, signed by a key of the key set: restart the pod.",
 		}
+	case has("not a valid JWT"):
+		d.Cause = "What was sent to AWS is no web identity token."
+		d.Remedy = []string{"Look at what wrote the file of AWS_WEB_IDENTITY_TOKEN_FILE: in a pod EKS does, so restart the pod. The file holds one token of three parts, with a dot between them, and nothing else."}
 	case has("signature"):
 		d.Cause = fmt.Sprintf("The token's signature is not by the key that %s publishes.", w.issuer)
 		d.Remedy = []string{"Get a new token: restart the pod. If it stays, the issuer signs with a key that it does not publish."}

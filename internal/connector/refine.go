@@ -187,7 +187,11 @@ func (p *Permissions) refineAssumeRole(d Diagnosis, f Failure, c Connector) Diag
 		return d
 	}
 	mine := p.ownSide(a, who, region)
-	theirs, trust := p.trustSide(who, c, region)
+	theirs, trust := p.trustSide(who, c, region, false)
+	if mine.Answer == MayDo && theirs.Answer == MayDo {
+		// AWS refused it all the same: a condition on what is not known from here does not hold.
+		theirs, trust = p.trustSide(who, c, region, true)
+	}
 	absent, elsewhere := p.absent(role)
 	var fixes []Fix
 	var causes []string
@@ -222,16 +226,16 @@ func (p *Permissions) refineAssumeRole(d Diagnosis, f Failure, c Connector) Diag
 		fixes = append(fixes, Fix{What: fmt.Sprintf("Set externalId in the connector to %q, which the trust policy asks for.", p.wantedExternalID(who, c, region))})
 		d.Evidence = append(d.Evidence, Fact{"Trust policy", p.Target.Document})
 	case theirs.Answer == MayNotDo:
-		cause := "The role's trust policy does not let it in."
-		if trust.Decision == iam.ExplicitlyDenied {
-			cause = "The role's trust policy denies it."
-		}
-		causes = append(causes, cause)
+		causes = append(causes, trustCause(trust))
 		for _, n := range trust.Near {
 			causes = append(causes, fmt.Sprintf("Its statement %d %s.", n.Index+1, n.Why))
 		}
 		d.Evidence = append(d.Evidence, Fact{"Trust policy", p.Target.Document})
-		fixes = append(fixes, p.trusted(who, c))
+		if trust.Decision == iam.ExplicitlyDenied {
+			fixes = append(fixes, p.exempted(who, c, trust))
+		} else {
+			fixes = append(fixes, p.trusted(who, c))
+		}
 	case theirs.Answer == NotKnown && mine.Answer == MayDo:
 		causes = append(causes, "Its own policies allow it, so what refuses is on the other side: the role's trust policy, the external id, or the role is not there under this ARN.")
 		fixes = append(fixes, p.trusted(who, c))
@@ -289,8 +293,41 @@ func (p *Permissions) ownSide(a Asked, who iam.Principal, region string) Judgeme
 	return j
 }
 
-// trustSide is whether the role's trust policy lets the identity in, with the external id that the connector sends.
-func (p *Permissions) trustSide(who iam.Principal, c Connector, region string) (Judgement, iam.Explanation) {
+// trustCause says how the trust policy refuses.
+func trustCause(trust iam.Explanation) string {
+	if trust.Decision != iam.ExplicitlyDenied {
+		return "The role's trust policy does not let it in."
+	}
+	var by []string
+	for _, s := range trust.Statements {
+		by = append(by, s.String())
+	}
+	return fmt.Sprintf("The role's trust policy denies it: %s.", strings.Join(by, " and "))
+}
+
+// exempted takes the identity out of the statements of the trust policy that deny.
+func (p *Permissions) exempted(who iam.Principal, c Connector, trust iam.Explanation) Fix {
+	d, err := iam.Parse([]byte(p.Target.Document))
+	if err != nil {
+		return Fix{What: "Narrow the statement with Effect Deny in the role's trust policy."}
+	}
+	for _, s := range trust.Statements {
+		if s.Index < len(d.Statements) {
+			one := &d.Statements[s.Index]
+			one.Conditions = append(one.Conditions, iam.Condition{Operator: "ArnNotEquals", Key: "aws:PrincipalArn", Values: p.letIn(who, c).Principal.AWS})
+		}
+	}
+	return Fix{What: "Exempt the identity from what the role's trust policy denies.", Command: trustCommand(c, d)}
+}
+
+func trustCommand(c Connector, d *iam.Document) string {
+	name := c.CrossAccount.RoleARN[strings.LastIndexByte(c.CrossAccount.RoleARN, '/')+1:]
+	return fmt.Sprintf("aws iam update-assume-role-policy --role-name %s --policy-document %s", shellQuote(name), shellQuote(compact(d)))
+}
+
+// trustSide is whether the role's trust policy lets the identity in, with the external id that the connector sends. Strictly,
+// what the request carries and is not known here is taken to be absent; else it is taken in favour of the request.
+func (p *Permissions) trustSide(who iam.Principal, c Connector, region string, strictly bool) (Judgement, iam.Explanation) {
 	a := Asked{Action: "sts:AssumeRole", Resource: c.CrossAccount.RoleARN}
 	if p.Target == nil {
 		return Judgement{Asked: a, Answer: NotKnown, Why: []string{p.Unknown(PartTrust)}}, iam.Explanation{}
@@ -305,7 +342,7 @@ func (p *Permissions) trustSide(who iam.Principal, c Connector, region string) (
 			Effect: iam.Allow, Action: iam.Patterns{Values: []string{"*"}}, Resource: iam.Patterns{Values: []string{"*"}},
 		}}}}},
 		Resource: &iam.Policy{Name: "the trust policy", Document: d},
-	}, iam.Settings{Discover: true, Knowledge: []iam.Knowledge{{Key: "sts:ExternalId", PresenceKnown: true, ValueKnown: true}}})
+	}, iam.Settings{Discover: !strictly, Knowledge: []iam.Knowledge{{Key: "sts:ExternalId", PresenceKnown: true, ValueKnown: true}}})
 	if err != nil {
 		return Judgement{Asked: a, Answer: NotKnown, Why: []string{err.Error()}}, iam.Explanation{}
 	}
@@ -363,7 +400,7 @@ func (p *Permissions) wantedExternalID(who iam.Principal, c Connector, region st
 				with, cross := c, *c.CrossAccount
 				cross.ExternalID = value
 				with.CrossAccount = &cross
-				if j, _ := p.trustSide(who, with, region); j.Answer == MayDo {
+				if j, _ := p.trustSide(who, with, region, false); j.Answer == MayDo {
 					return value
 				}
 			}
@@ -405,9 +442,5 @@ func (p *Permissions) trusted(who iam.Principal, c Connector) Fix {
 		what += ", in the role's account. The command replaces the trust policy: keep the statements that others need"
 	}
 	d.Statements = append(d.Statements, one)
-	name := c.CrossAccount.RoleARN[strings.LastIndexByte(c.CrossAccount.RoleARN, '/')+1:]
-	return Fix{
-		What:    what + ".",
-		Command: fmt.Sprintf("aws iam update-assume-role-policy --role-name %s --policy-document %s", shellQuote(name), shellQuote(compact(d))),
-	}
+	return Fix{What: what + ".", Command: trustCommand(c, d)}
 }

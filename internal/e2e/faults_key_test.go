@@ -1,9 +1,12 @@
 package e2e_test
 
 import (
-	"encoding/json"
 	"fmt"
 	"time"
+
+	"github.com/aws/aws-sdk-go-v2/aws"
+	"github.com/aws/aws-sdk-go-v2/service/iam"
+	"github.com/aws/aws-sdk-go-v2/service/iam/types"
 
 	"github.com/belay-dev/belay/internal/connector"
 	"github.com/belay-dev/belay/internal/sandbox"
@@ -24,8 +27,8 @@ func keyFaults() map[string]fault {
 	store := func(ref, text string) func(*world) {
 		return func(w *world) { w.secrets[scope.Ref("account."+ref)] = text }
 	}
-	abroad := func(account string) string {
-		return fmt.Sprintf("accounts:\n- id: %q\n  users: [{name: belay, keys: [{id: %s, secret: %s}], %s}]\n", account, belayKey, belaySecret, regions)
+	abroad := func(account, partition string) string {
+		return fmt.Sprintf("accounts:\n- id: %q\n  partition: %s\n  users: [{name: belay, keys: [{id: %s, secret: %s}], %s}]\n", account, partition, belayKey, belaySecret, regions)
 	}
 	in := func(region string) func(*world) { return func(w *world) { w.connector.Region = region } }
 	session := sessionScene(statement("Allow", anyRegions, "*"))
@@ -35,7 +38,7 @@ func keyFaults() map[string]fault {
 			code:  connector.AccessKeyUnknown,
 			names: []string{belayKey, "made inactive"},
 			apply: told("activate it there if it is inactive", func(w *world) {
-				w.aws(home, "iam", "update-access-key", "--user-name", "belay", "--access-key-id", belayKey, "--status", "Active")
+				w.done(w.iam(home).UpdateAccessKey(w.t.Context(), &iam.UpdateAccessKeyInput{UserName: aws.String("belay"), AccessKeyId: aws.String(belayKey), Status: types.StatusTypeActive}))
 			}),
 		},
 		"a deleted key": {
@@ -43,14 +46,10 @@ func keyFaults() map[string]fault {
 			code:  connector.AccessKeyUnknown,
 			names: []string{belayKey, "deleted"},
 			apply: told("if it is gone make a new one and store it", func(w *world) {
-				var made struct {
-					AccessKey struct{ AccessKeyID, SecretAccessKey string }
-				}
-				if err := json.Unmarshal([]byte(w.aws(home, "iam", "create-access-key", "--user-name", "belay", "--output", "json")), &made); err != nil {
-					w.t.Fatal(err)
-				}
-				w.secrets["account.secret"] = made.AccessKey.SecretAccessKey
-				manual(func(m *connector.ManualConfig) { m.AccessKey = made.AccessKey.AccessKeyID })(w)
+				made, err := w.iam(home).CreateAccessKey(w.t.Context(), &iam.CreateAccessKeyInput{UserName: aws.String("belay")})
+				w.done(made, err)
+				w.secrets["account.secret"] = *made.AccessKey.SecretAccessKey
+				manual(func(m *connector.ManualConfig) { m.AccessKey = *made.AccessKey.AccessKeyId })(w)
 			}),
 		},
 		"a mistyped key id": {
@@ -135,7 +134,7 @@ func keyFaults() map[string]fault {
 			apply: told("Store a new access key, secret key and session token together", func(w *world) { w.session() }),
 		},
 		"a key of GovCloud in a Region of the standard partition": {
-			scene: abroad(gov),
+			scene: abroad(gov, "aws-us-gov"),
 			code:  connector.WrongPartition,
 			names: []string{"GovCloud", "us-east-1"},
 			apply: told("us-gov-west-1", in("us-gov-west-1")),
@@ -148,7 +147,7 @@ func keyFaults() map[string]fault {
 			apply: told("us-east-1", in("us-east-1")),
 		},
 		"a key of China in a Region of the standard partition": {
-			scene: abroad(china),
+			scene: abroad(china, "aws-cn"),
 			set:   in("eu-west-1"),
 			code:  connector.WrongPartition,
 			names: []string{"China", "eu-west-1"},

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
+	"github.com/aws/aws-sdk-go-v2/service/iam"
 	"github.com/aws/aws-sdk-go-v2/service/sts"
 
 	"github.com/belay-dev/belay/internal/connector"
@@ -107,7 +108,7 @@ organizations:
 			code:  connector.PermissionMissing,
 			names: []string{"arn:aws:iam::aws:policy/AWSDenyAll"},
 			apply: told("group", func(w *world) {
-				w.aws(home, "iam", "detach-group-policy", "--group-name", "frozen", "--policy-arn", "arn:aws:iam::aws:policy/AWSDenyAll")
+				w.done(w.iam(home).DetachGroupPolicy(w.t.Context(), &iam.DetachGroupPolicyInput{GroupName: aws.String("frozen"), PolicyArn: aws.String("arn:aws:iam::aws:policy/AWSDenyAll")}))
 			}),
 		},
 		"the boundary does not include it": {
@@ -133,7 +134,7 @@ organizations:
 			names: []string{"The permissions boundary arn:aws:iam::aws:policy/IAMReadOnlyAccess does not allow ec2:DescribeRegions"},
 			apply: told("Set another permissions boundary", func(w *world) {
 				w.seed(sceneOf(home, "  policies: [{name: wider, document: "+statement("Allow", `["ec2:*", "iam:*"]`, "*")+"}]\n"))
-				w.aws(home, "iam", "put-user-permissions-boundary", "--user-name", "belay", "--permissions-boundary", "arn:aws:iam::111111111111:policy/wider")
+				w.done(w.iam(home).PutUserPermissionsBoundary(w.t.Context(), &iam.PutUserPermissionsBoundaryInput{UserName: aws.String("belay"), PermissionsBoundary: aws.String("arn:aws:iam::111111111111:policy/wider")}))
 			}),
 		},
 		"a service control policy does not include it": {
@@ -190,7 +191,7 @@ organizations:
 			set: func(w *world) {
 				w.settings(func(s *sandbox.Settings) { s.Propagation = sandbox.Duration(5 * time.Minute) })
 				w.later(time.Hour)
-				w.seed(user("attach: ["+readsItself+"]", "inline: {regions: "+allow+"}"))
+				w.grant("ec2:DescribeRegions", "*")
 				w.later(2 * time.Minute)
 			},
 			code:  connector.PermissionMissing,
@@ -228,7 +229,9 @@ func attachStatement(w *world, d *connector.Diagnosis) {
 			if err := json.Unmarshal([]byte(given), &one); err != nil {
 				w.t.Fatal(err)
 			}
-			w.aws(home, "iam", "put-user-policy", "--user-name", "belay", "--policy-name", "regions", "--policy-document", `{"Version":"2012-10-17","Statement":[`+given+`]}`)
+			w.done(w.iam(home).PutUserPolicy(w.t.Context(), &iam.PutUserPolicyInput{
+				UserName: aws.String("belay"), PolicyName: aws.String("regions"), PolicyDocument: aws.String(`{"Version":"2012-10-17","Statement":[` + given + `]}`),
+			}))
 			return
 		}
 	}

@@ -1,6 +1,7 @@
 package e2e_test
 
 import (
+	"cmp"
 	"encoding/pem"
 	"fmt"
 	"maps"
@@ -17,6 +18,7 @@ import (
 
 	awssdk "github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/credentials"
+	"github.com/aws/aws-sdk-go-v2/service/iam"
 
 	"github.com/belay-dev/belay/internal/arn"
 	"github.com/belay-dev/belay/internal/awsops"
@@ -33,7 +35,9 @@ import (
 type fault struct {
 	scene string       // beside the accounts that every world has
 	set   func(*world) // what a scene cannot say
-	code  string
+	// timeout bounds the first test; 0 is long.
+	timeout time.Duration
+	code    string
 	// names are what the diagnosis has to name: in its cause.
 	names []string
 	// shown has to be in the evidence.
@@ -70,7 +74,7 @@ type world struct {
 	secrets   map[scope.Ref]string
 	env       map[string]string // of the delegate
 	sessions  *awsops.Sessions
-	offset    time.Duration
+	timeout   time.Duration // of a test; 0 is long
 }
 
 // newWorld starts a sandbox. The connector uses the key of the user belay, whom the scene makes.
@@ -153,7 +157,7 @@ func (w *world) access() connector.Access {
 // test tests the connection in this process, as a delegate and its manager do together.
 func (w *world) test() (connector.Evidence, *connector.Diagnosis) {
 	w.t.Helper()
-	evidence := w.sessions.Validate(w.t.Context(), connector.Check{Access: w.access(), Timeout: 30 * time.Second})
+	evidence := w.sessions.Validate(w.t.Context(), connector.Check{Access: w.access(), Timeout: cmp.Or(w.timeout, 30*time.Second)})
 	return evidence, connector.Diagnose(connector.Result{Request: connector.Request{Connector: w.connector}, Evidence: &evidence, Delegate: "eks-1"})
 }
 
@@ -182,6 +186,36 @@ func (w *world) admin(account string) awssdk.Config {
 		Region: "us-east-1", BaseEndpoint: &w.url, HTTPClient: http.DefaultClient,
 		Credentials: credentials.NewStaticCredentialsProvider(adminKey(account), adminSecret(account), ""),
 	}
+}
+
+func (w *world) iam(account string) *iam.Client { return iam.NewFromConfig(w.admin(account)) }
+
+// done takes what a call of the administrator's answers.
+func (w *world) done(_ any, err error) {
+	w.t.Helper()
+	if err != nil {
+		w.t.Fatal(err)
+	}
+}
+
+// grant allows the user belay an action, as a remedy in words has it.
+func (w *world) grant(action, resource string) {
+	w.t.Helper()
+	w.done(w.iam(home).PutUserPolicy(w.t.Context(), &iam.PutUserPolicyInput{
+		UserName: awssdk.String("belay"), PolicyName: awssdk.String("granted"), PolicyDocument: awssdk.String(granted(action, resource)),
+	}))
+}
+
+// grantRole allows a role an action.
+func (w *world) grantRole(account, role, action, resource string) {
+	w.t.Helper()
+	w.done(w.iam(account).PutRolePolicy(w.t.Context(), &iam.PutRolePolicyInput{
+		RoleName: &role, PolicyName: awssdk.String("granted"), PolicyDocument: awssdk.String(granted(action, resource)),
+	}))
+}
+
+func granted(action, resource string) string {
+	return fmt.Sprintf(`{"Version":"2012-10-17","Statement":[{"Effect":"Allow","Action":%q,"Resource":%q}]}`, action, resource)
 }
 
 // shellWords splits a command as a shell does.
@@ -276,7 +310,9 @@ func (f fault) inject(t *testing.T, w *world) {
 	if f.set != nil {
 		f.set(w)
 	}
+	w.timeout = f.timeout
 	evidence, d := w.test()
+	w.timeout = 0
 	if d == nil {
 		t.Fatalf("the connection holds: %+v", evidence)
 	}

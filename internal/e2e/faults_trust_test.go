@@ -4,6 +4,9 @@ import (
 	"fmt"
 	"time"
 
+	"github.com/aws/aws-sdk-go-v2/aws"
+	"github.com/aws/aws-sdk-go-v2/service/iam"
+
 	"github.com/belay-dev/belay/internal/connector"
 	"github.com/belay-dev/belay/internal/sandbox"
 )
@@ -100,8 +103,7 @@ organizations:
 			code:  connector.RoleNotAssumable,
 			names: []string{"Its own policies do not allow it"},
 			apply: told(`{"Effect": "Allow", "Action": "sts:AssumeRole", "Resource": "`+foreign+`"}`, func(w *world) {
-				w.aws(home, "iam", "put-user-policy", "--user-name", "belay", "--policy-name", "assume", "--policy-document",
-					`{"Version":"2012-10-17","Statement":[{"Effect": "Allow", "Action": "sts:AssumeRole", "Resource": "`+foreign+`"}]}`)
+				w.grant("sts:AssumeRole", foreign)
 			}),
 		},
 		"the identity may assume another role": {
@@ -129,7 +131,7 @@ organizations:
 			code:  connector.RoleNotAssumable,
 			names: []string{"The role's trust policy does not let it in", "ec2.amazonaws.com"},
 		},
-		"the trust policy asks for another session name": {
+		"the trust policy asks for a tag that the identity lacks": {
 			scene: within(mayAssume(own), trusts(belay, `Condition: {StringEquals: {"aws:PrincipalTag/team": payments}}`)),
 			set:   assume(own, ""),
 			code:  connector.RoleNotAssumable,
@@ -139,7 +141,7 @@ organizations:
 			scene: within(mayAssume(own), `{Version: "2012-10-17", Statement: [{Effect: Allow, Principal: {AWS: "111111111111"}, Action: "sts:AssumeRole"}, {Sid: NoUsers, Effect: Deny, Principal: "*", Action: "sts:AssumeRole", Condition: {ArnLike: {"aws:PrincipalArn": "arn:aws:iam::*:user/*"}}}]}`),
 			set:   assume(own, ""),
 			code:  connector.RoleNotAssumable,
-			names: []string{"The role's trust policy denies it", `statement 2 ("NoUsers")`},
+			names: []string{"The role's trust policy denies it: statement 2", `statement 2 ("NoUsers")`},
 		},
 		"there is no such role in the same account": {
 			scene: mayAssume(own),
@@ -149,7 +151,7 @@ organizations:
 			apply: func(w *world, d *connector.Diagnosis) {
 				commands(w, d)
 				told("it needs policies of its own", func(w *world) {
-					w.aws(home, "iam", "put-role-policy", "--role-name", "deploy", "--policy-name", "regions", "--policy-document", sessionPolicy(`"ec2:DescribeRegions"`))
+					w.grantRole(home, "deploy", "ec2:DescribeRegions", "*")
 				})(w, d)
 			},
 		},
@@ -203,7 +205,7 @@ organizations:
 			names: []string{"may not call ec2:DescribeRegions"},
 			shown: "Refused identity: arn:aws:sts::222222222222:assumed-role/deploy/belay-aws",
 			apply: told(`Attach this statement to the identity: {"Effect": "Allow", "Action": "ec2:DescribeRegions", "Resource": "*"}`, func(w *world) {
-				w.aws(elsewhere, "iam", "put-role-policy", "--role-name", "deploy", "--policy-name", "regions", "--policy-document", sessionPolicy(`"ec2:DescribeRegions"`))
+				w.grantRole(elsewhere, "deploy", "ec2:DescribeRegions", "*")
 			}),
 		},
 		"the trust policy was changed two minutes ago": {
@@ -212,7 +214,9 @@ organizations:
 				assume(own, "")(w)
 				w.settings(func(s *sandbox.Settings) { s.Propagation = sandbox.Duration(5 * time.Minute) })
 				w.later(time.Hour)
-				w.aws(home, "iam", "update-assume-role-policy", "--role-name", "deploy", "--policy-document", `{"Version":"2012-10-17","Statement":[{"Effect":"Allow","Principal":{"AWS":"`+belay+`"},"Action":"sts:AssumeRole"}]}`)
+				w.done(w.iam(home).UpdateAssumeRolePolicy(w.t.Context(), &iam.UpdateAssumeRolePolicyInput{
+					RoleName: aws.String("deploy"), PolicyDocument: aws.String(`{"Version":"2012-10-17","Statement":[{"Effect":"Allow","Principal":{"AWS":"` + belay + `"},"Action":"sts:AssumeRole"}]}`),
+				}))
 				w.later(2 * time.Minute)
 			},
 			code:  connector.RoleNotAssumable,
@@ -237,7 +241,7 @@ organizations:
 			code:  connector.ConfigurationRefused,
 			names: []string{"MaxSessionDuration"},
 			apply: told("raise the role's maximum session duration", func(w *world) {
-				w.aws(elsewhere, "iam", "update-role", "--role-name", "deploy", "--max-session-duration", "7200")
+				w.done(w.iam(elsewhere).UpdateRole(w.t.Context(), &iam.UpdateRoleInput{RoleName: aws.String("deploy"), MaxSessionDuration: aws.Int32(7200)}))
 			}),
 		},
 		"a role of another partition": {
