@@ -576,14 +576,27 @@ func notRun(n NotRun, r Result) *Diagnosis {
 	return &d
 }
 
+// updateDelegate is for credentials that only newer delegates can use.
+const updateDelegate = "If one above is too old, update it: start the delegate again from the version that the manager has."
+
 func noDelegateRemedy(c Connector) []string {
-	if len(c.Selectors) > 0 {
-		return []string{
-			"Start a delegate with these tags (DELEGATE_TAGS=" + strings.Join(c.Selectors, ",") + "), or bring back the one above that is nearest.",
-			"Or change the connector's delegateSelectors to tags that a connected delegate has.",
+	var out []string
+	switch one := c.Credential.(type) {
+	case ManualConfig:
+		if one.SessionTokenRef != "" {
+			out = []string{updateDelegate}
 		}
+	case OIDC:
+		out = []string{updateDelegate}
+	case InheritFromDelegate, IRSA:
 	}
-	return []string{"Start a delegate: `belay delegate token show default_token` prints the token that it needs.", "Or let the manager call AWS itself: executeOnDelegate: false (not for InheritFromDelegate and Irsa)."}
+	if len(c.Selectors) > 0 {
+		return append(out,
+			"Start a delegate with these tags (DELEGATE_TAGS="+strings.Join(c.Selectors, ",")+"), or bring back the one above that is nearest.",
+			"Or change the connector's delegateSelectors to tags that a connected delegate has.",
+		)
+	}
+	return append(out, "Start a delegate: `belay delegate token show default_token` prints the token that it needs.", "Or let the manager call AWS itself: executeOnDelegate: false (not for InheritFromDelegate and Irsa).")
 }
 
 // facts is the evidence that every failed step shows: AWS's own words and what they belong to.
