@@ -30,8 +30,8 @@ type stepError struct {
 	sources   []connector.SourceTried
 	role      string                 // that a web identity token was for
 	token     *connector.TokenClaims // what it says of itself
-	status    int      // where the answer is not in the chain
-	hide      []string // secrets that the text must not hold
+	status    int                    // where the answer is not in the chain
+	hide      []string               // secrets that the text must not hold
 	err       error
 }
 

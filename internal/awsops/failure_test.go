@@ -1,8 +1,8 @@
 package awsops_test
 
 import (
-	"encoding/base64"
 	"context"
+	"encoding/base64"
 	"fmt"
 	"io"
 	"log"

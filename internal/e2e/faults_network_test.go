@@ -37,7 +37,9 @@ func (w *world) between(handle http.HandlerFunc) (away func()) {
 func standing(f fault, remedy string, handle func(*world, http.ResponseWriter, *http.Request)) fault {
 	var away func()
 	f.scene = user("inline: {regions: " + statement("Allow", anyRegions, "*") + "}")
-	f.set = func(w *world) { away = w.between(func(answer http.ResponseWriter, r *http.Request) { handle(w, answer, r) }) }
+	f.set = func(w *world) {
+		away = w.between(func(answer http.ResponseWriter, r *http.Request) { handle(w, answer, r) })
+	}
 	f.apply = func(w *world, d *connector.Diagnosis) { told(remedy, func(*world) { away() })(w, d) }
 	return f
 }

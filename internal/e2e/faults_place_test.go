@@ -8,6 +8,7 @@ import (
 	"net/url"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"time"
 
@@ -175,7 +176,14 @@ func placeFaults() map[string]fault {
 		"the hop limit of the instance is one": {
 			scene: instanceWith("HOPS", "1"), set: onInstance, code: connector.MetadataHopLimit,
 			names: []string{"hop limit is 1", "delegate eks-1"},
-			apply: told("--http-put-response-hop-limit 2", func(w *world) { w.seed(instanceWith()) }), // the sandbox has no call for it
+			apply: func(w *world, d *connector.Diagnosis) { // the delegate cannot ask which instance it is on: whoever reads this knows
+				with := *d
+				with.Remedy = slices.Clone(d.Remedy)
+				for i, one := range with.Remedy {
+					with.Remedy[i] = strings.Replace(one, "--instance-id ID", "--instance-id i-0123456789abcdef0", 1)
+				}
+				commands(w, &with)
+			},
 		},
 		"the instance has no role": {
 			scene: instanceWith("PROFILE", `""`), set: onInstance, code: connector.NoCredentials,
