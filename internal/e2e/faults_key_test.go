@@ -10,7 +10,6 @@ import (
 
 	"github.com/belay-dev/belay/internal/connector"
 	"github.com/belay-dev/belay/internal/sandbox"
-	"github.com/belay-dev/belay/internal/scope"
 )
 
 // keyFaults are those of access keys and sessions that are stored in the connector.
@@ -24,8 +23,8 @@ func keyFaults() map[string]fault {
 			w.connector.Credential = m
 		}
 	}
-	store := func(ref, text string) func(*world) {
-		return func(w *world) { w.secrets[scope.Ref("account."+ref)] = text }
+	store := func(text string) func(*world) {
+		return func(w *world) { w.secrets["account.secret"] = text }
 	}
 	abroad := func(account, partition string) string {
 		return fmt.Sprintf("accounts:\n- id: %q\n  partition: %s\n  users: [{name: belay, keys: [{id: %s, secret: %s}], %s}]\n", account, partition, belayKey, belaySecret, regions)
@@ -61,24 +60,24 @@ func keyFaults() map[string]fault {
 		},
 		"the secret of another key": {
 			scene: good,
-			set:   store("secret", adminSecret(home)),
+			set:   store(adminSecret(home)),
 			code:  connector.SecretKeyWrong,
 			names: []string{"does not belong to this access key id"},
-			apply: told("Store the secret access key again", store("secret", belaySecret)),
+			apply: told("Store the secret access key again", store(belaySecret)),
 		},
 		"a line break in the secret": {
 			scene: good,
-			set:   store("secret", belaySecret+"\n"),
+			set:   store(belaySecret + "\n"),
 			code:  connector.ConfigurationRefused,
 			names: []string{"the secret key holds a blank, a line break"},
-			apply: told("Correct that setting", store("secret", belaySecret)),
+			apply: told("Correct that setting", store(belaySecret)),
 		},
 		"an empty secret": {
 			scene: good,
-			set:   store("secret", ""),
+			set:   store(""),
 			code:  connector.ConfigurationRefused,
 			names: []string{"the secret key is empty"},
-			apply: told("Correct that setting", store("secret", belaySecret)),
+			apply: told("Correct that setting", store(belaySecret)),
 		},
 		"a temporary key without its session token": {
 			scene: session,

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"io"
 	"log"
+	"maps"
 	"net/http"
 	"net/http/httptest"
 	"net/http/httputil"
@@ -29,9 +30,7 @@ func TestFaultsThroughManagerAndDelegate(t *testing.T) {
 	m.secret("secret", belaySecret)
 	manual := func(more map[string]any) map[string]any {
 		spec := map[string]any{"accessKey": belayKey, "secretKeyRef": "account.secret"}
-		for k, v := range more {
-			spec[k] = v
-		}
+		maps.Copy(spec, more)
 		return map[string]any{"type": "ManualConfig", "spec": spec}
 	}
 	fails := func(id, code, names string) tested {

@@ -140,7 +140,7 @@ func networkFaults() map[string]fault {
 			apply: told("Put AWS's hosts into NO_PROXY", func(w *world) {
 				w.sessions = &awsops.Sessions{
 					Env:   func(name string) string { return w.env[name] },
-					Proxy: func(*http.Request) (*url.URL, error) { return nil, nil },
+					Proxy: noProxy,
 				}
 			}),
 		},

@@ -79,6 +79,10 @@ type world struct {
 	administrator func(account string) (id, secret string)
 }
 
+func noProxy(*http.Request) (*url.URL, error) {
+	return nil, nil //nolint:nilnil // that is how net/http says "none"
+}
+
 // newWorld starts a sandbox. The connector uses the key of the user belay, whom the scene makes.
 func newWorld(t *testing.T) *world {
 	t.Helper()
@@ -95,7 +99,7 @@ func newWorld(t *testing.T) *world {
 	w.env = map[string]string{"AWS_ENDPOINT_URL": address, "AWS_EC2_METADATA_DISABLED": "true"}
 	w.sessions = &awsops.Sessions{
 		Env:   func(name string) string { return w.env[name] },
-		Proxy: func(*http.Request) (*url.URL, error) { return nil, nil },
+		Proxy: noProxy,
 	}
 	w.administrator = func(account string) (string, string) { return adminKey(account), adminSecret(account) }
 	w.connector = connector.Connector{
@@ -321,13 +325,9 @@ func (f fault) inject(t *testing.T, w *world) {
 	if d == nil {
 		t.Fatalf("the connection holds: %+v", evidence)
 	}
-	text := d.Code + ": " + d.Cause + "\n\n" + strings.Join(d.Remedy, "\n")
-	for _, e := range d.Evidence {
-		text += "\n| " + e.Label + ": " + e.Text
-	}
 	t.Cleanup(func() {
 		if t.Failed() {
-			t.Log(text)
+			t.Logf("%s: %s\n\n%s\n%q", d.Code, d.Cause, strings.Join(d.Remedy, "\n"), d.Evidence)
 		}
 	})
 	if d.Code != f.code {
@@ -357,6 +357,7 @@ func (f fault) inject(t *testing.T, w *world) {
 // TestFaults plays the catalogue of faults.
 func TestFaults(t *testing.T) {
 	t.Parallel()
+	const atLeast = 100
 	all := map[string]fault{}
 	for _, table := range []map[string]fault{permissionFaults(), trustFaults(), keyFaults(), webIdentityFaults(), placeFaults(), networkFaults()} {
 		for name, f := range table {
@@ -366,7 +367,7 @@ func TestFaults(t *testing.T) {
 			all[name] = f
 		}
 	}
-	if len(all) < 40 {
+	if len(all) < atLeast {
 		t.Fatalf("only %d faults", len(all))
 	}
 	for _, name := range slices.Sorted(maps.Keys(all)) {

@@ -2,6 +2,7 @@ package e2e_test
 
 import (
 	"fmt"
+	"strings"
 	"time"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
@@ -24,10 +25,7 @@ func trustFaults() map[string]fault {
 		return "  roles: [{name: deploy, trust: " + trust + ", inline: {regions: " + statement("Allow", anyRegions, "*") + "}}]\n"
 	}
 	trusts := func(principal string, more ...string) string {
-		text := ""
-		for _, one := range more {
-			text += ", " + one
-		}
+		text := strings.Join(append([]string{""}, more...), ", ")
 		return fmt.Sprintf(`{Version: "2012-10-17", Statement: [{Effect: Allow, Principal: {AWS: %q}, Action: "sts:AssumeRole"%s}]}`, principal, text)
 	}
 	mayAssume := func(role string) string {
@@ -41,9 +39,7 @@ func trustFaults() map[string]fault {
 			w.connector.CrossAccount = &connector.CrossAccount{RoleARN: role, ExternalID: external}
 		}
 	}
-	external := func(id string) func(*world) {
-		return func(w *world) { w.connector.CrossAccount.ExternalID = id }
-	}
+	rightExternalID := func(w *world) { w.connector.CrossAccount.ExternalID = "ext-42" }
 	const asksFor42 = `Condition: {StringEquals: {"sts:ExternalId": ext-42}}`
 	resourceControl := func(action string) string {
 		return fmt.Sprintf(`
@@ -60,14 +56,14 @@ organizations:
 			set:   assume(foreign, "ext-24"),
 			code:  connector.RoleNotAssumable,
 			names: []string{foreign, "the external id", "on the other side"},
-			apply: told("Compare the connector's external id with sts:ExternalId in the trust policy", external("ext-42")),
+			apply: told("Compare the connector's external id with sts:ExternalId in the trust policy", rightExternalID),
 		},
 		"no external id, role in another account": {
 			scene: across(mayAssume(foreign), trusts(belay, asksFor42)),
 			set:   assume(foreign, ""),
 			code:  connector.RoleNotAssumable,
 			names: []string{foreign, "the external id"},
-			apply: told("set externalId in the connector: it sends none now", external("ext-42")),
+			apply: told("set externalId in the connector: it sends none now", rightExternalID),
 		},
 		"wrong external id, role in the same account": {
 			scene: within(mayAssume(own), trusts(belay, asksFor42)),
@@ -75,14 +71,14 @@ organizations:
 			code:  connector.RoleNotAssumable,
 			names: []string{"external id", `the connector sends "ext-24"`},
 			not:   "update-assume-role-policy",
-			apply: told(`Set externalId in the connector to "ext-42"`, external("ext-42")),
+			apply: told(`Set externalId in the connector to "ext-42"`, rightExternalID),
 		},
 		"no external id, role in the same account": {
 			scene: within(mayAssume(own), trusts(belay, asksFor42)),
 			set:   assume(own, ""),
 			code:  connector.RoleNotAssumable,
 			names: []string{"external id", "the connector sends none"},
-			apply: told(`Set externalId in the connector to "ext-42"`, external("ext-42")),
+			apply: told(`Set externalId in the connector to "ext-42"`, rightExternalID),
 		},
 		"the role trusts another account": {
 			scene: across(mayAssume(foreign), trusts(stranger)),
