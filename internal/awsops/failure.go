@@ -28,8 +28,10 @@ type stepError struct {
 	partition string
 	missing   []string
 	sources   []connector.SourceTried
-	status    int      // where the answer is not in the chain
-	hide      []string // secrets that the text must not hold
+	role      string                 // that a web identity token was for
+	token     *connector.TokenClaims // what it says of itself
+	status    int                    // where the answer is not in the chain
+	hide      []string               // secrets that the text must not hold
 	err       error
 }
 
@@ -59,6 +61,7 @@ func FailureOf(err error, region string, step connector.Step) *connector.Failure
 		inside = one
 		f.Step, f.Reason, f.Host, f.Status = one.step, one.reason, one.host, one.status
 		f.Missing, f.Sources, f.Partition = one.missing, slices.Clone(one.sources), one.partition
+		f.Role, f.Token = one.role, one.token
 		hide = append(hide, one.hide...)
 	}
 	seen := lastOf[*call](inside)

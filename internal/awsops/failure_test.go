@@ -2,6 +2,7 @@ package awsops_test
 
 import (
 	"context"
+	"encoding/base64"
 	"fmt"
 	"io"
 	"log"
@@ -73,7 +74,8 @@ func TestWhatAWSSays(t *testing.T) {
 			case exchange:
 				want.Step, want.Partition = connector.StepWebIdentity, "aws"
 				one.Access.Source = connector.WebIdentityFile{}
-				env = variables{"AWS_ROLE_ARN": role, "AWS_WEB_IDENTITY_TOKEN_FILE": file(t, "token", "header.payload.signature")}
+				env = variables{"AWS_ROLE_ARN": role, "AWS_WEB_IDENTITY_TOKEN_FILE": file(t, "token", "header."+base64.RawURLEncoding.EncodeToString([]byte(`{"iss":"https://oidc.example","sub":"app","aud":["sts.amazonaws.com"],"exp":1700000000}`))+".signature")}
+				want.Role, want.Token = role, &connector.TokenClaims{Issuer: "https://oidc.example", Subject: "app", Audience: []string{"sts.amazonaws.com"}, Expires: time.Unix(1700000000, 0).UTC()}
 			}
 			aws := newStub(t, answers{tt.action: answer})
 			got := failed(t, sessions(aws.env(env)), one)

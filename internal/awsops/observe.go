@@ -93,8 +93,12 @@ func observeAnswer(ctx context.Context, in smithy.DeserializeInput, next smithy.
 	}
 	out, metadata, err := next.HandleDeserialize(ctx, in)
 	answer, ok := out.RawResponse.(*smithyhttp.Response)
-	if err != nil || !ok || !known || answer.StatusCode < http.StatusMultipleChoices {
+	if err != nil || !ok || !known {
 		return out, metadata, err
+	}
+	page := strings.HasPrefix(answer.Header.Get("Content-Type"), "text/html") // AWS never answers with one, a captive portal does
+	if answer.StatusCode < http.StatusMultipleChoices && !page {
+		return out, metadata, nil
 	}
 	body, err := io.ReadAll(io.LimitReader(answer.Body, maxErrorBody))
 	_ = answer.Body.Close()

@@ -3,12 +3,15 @@ package awsops
 import (
 	"bytes"
 	"context"
+	"encoding/base64"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
 	"os"
 	"strings"
 	"sync"
+	"time"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/credentials/stscreds"
@@ -174,7 +177,9 @@ func (s *source) webIdentity(ctx context.Context, role, name string, token []byt
 		err = errNoKeys
 	}
 	if err != nil {
-		return aws.Credentials{}, &stepError{step: connector.StepWebIdentity, hide: []string{string(token)}, partition: partitionOf(s.access.access()), err: err}
+		return aws.Credentials{}, &stepError{
+			step: connector.StepWebIdentity, hide: []string{string(token)}, partition: partitionOf(s.access.access()), role: clip(role, maxClaim), token: claims(token), err: err,
+		}
 	}
 	creds.Source = "web identity"
 	return creds, nil
@@ -188,6 +193,43 @@ type identityToken []byte
 
 // GetIdentityToken gives the token.
 func (t identityToken) GetIdentityToken() ([]byte, error) { return t, nil }
+
+// maxClaim is the longest claim that is shown, in bytes; STS takes subjects of up to 255 characters.
+const maxClaim = 512
+
+// claims reads what a token says of itself, or nothing when it is no JWT. Nothing is verified: it is for people to compare.
+func claims(token []byte) *connector.TokenClaims {
+	parts := bytes.Split(token, []byte("."))
+	if len(parts) != 3 {
+		return nil
+	}
+	payload, err := base64.RawURLEncoding.DecodeString(string(parts[1]))
+	var said struct {
+		Issuer   string          `json:"iss"`
+		Subject  string          `json:"sub"`
+		Audience json.RawMessage `json:"aud"`
+		Expires  float64         `json:"exp"`
+	}
+	if err != nil || json.Unmarshal(payload, &said) != nil {
+		return nil
+	}
+	out := &connector.TokenClaims{Issuer: clip(said.Issuer, maxClaim), Subject: clip(said.Subject, maxClaim)}
+	var one string
+	if json.Unmarshal(said.Audience, &one) == nil {
+		out.Audience = []string{clip(one, maxClaim)}
+	} else {
+		var several []string
+		_ = json.Unmarshal(said.Audience, &several) // neither form: it has no audience
+		const most = 10
+		for _, text := range several[:min(len(several), most)] {
+			out.Audience = append(out.Audience, clip(text, maxClaim))
+		}
+	}
+	if said.Expires > 0 && said.Expires < 1<<40 {
+		out.Expires = time.Unix(int64(said.Expires), 0).UTC()
+	}
+	return out
+}
 
 // readToken reads a token file. The SDK's own reader loses what went wrong.
 func readToken(name string) ([]byte, error) {

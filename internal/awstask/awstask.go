@@ -127,7 +127,13 @@ func EncodeEvidence(e connector.Evidence) ([]byte, error) {
 		w.Failure = &protocol.AWSFailure{
 			Step: string(f.Step), Service: f.Service, Operation: f.Operation, Code: f.Code, Message: f.Message, Status: f.Status,
 			RequestID: f.RequestID, Attempts: f.Attempts, Region: f.Region, Text: f.Text, Reason: string(f.Reason), Host: f.Host,
-			Missing: f.Missing, Partition: f.Partition,
+			Missing: f.Missing, Partition: f.Partition, Role: f.Role,
+		}
+		if token := f.Token; token != nil {
+			w.Failure.Token = &protocol.AWSToken{Issuer: token.Issuer, Subject: token.Subject, Audience: token.Audience}
+			if !token.Expires.IsZero() {
+				w.Failure.Token.Expires = token.Expires.Unix()
+			}
 		}
 		for _, s := range f.Sources {
 			w.Failure.Sources = append(w.Failure.Sources, protocol.AWSSource{Name: s.Name, Asked: s.Asked, Answer: s.Answer})
@@ -170,7 +176,16 @@ func DecodeEvidence(result []byte) (connector.Evidence, error) {
 		e.Failure = &connector.Failure{
 			Step: connector.Step(clip(f.Step)), Service: clip(f.Service), Operation: clip(f.Operation), Code: clip(f.Code), Message: clip(f.Message),
 			Status: f.Status, RequestID: clip(f.RequestID), Attempts: f.Attempts, Region: clip(f.Region), Text: clip(f.Text),
-			Reason: connector.Reason(clip(f.Reason)), Host: clip(f.Host), Partition: clip(f.Partition),
+			Reason: connector.Reason(clip(f.Reason)), Host: clip(f.Host), Partition: clip(f.Partition), Role: clip(f.Role),
+		}
+		if token := f.Token; token != nil {
+			e.Failure.Token = &connector.TokenClaims{Issuer: clip(token.Issuer), Subject: clip(token.Subject)}
+			for _, one := range token.Audience[:min(len(token.Audience), mostItems)] {
+				e.Failure.Token.Audience = append(e.Failure.Token.Audience, clip(one))
+			}
+			if token.Expires != 0 {
+				e.Failure.Token.Expires = time.Unix(token.Expires, 0).UTC()
+			}
 		}
 		for i, s := range f.Sources {
 			if i == mostItems {

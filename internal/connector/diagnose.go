@@ -38,14 +38,7 @@ func explain(code string, f Failure, c Connector, r Result) Diagnosis {
 	}
 	switch code {
 	case AccessKeyUnknown:
-		return Diagnosis{
-			Cause: "AWS does not know this access key. It was deleted or made inactive, or its id is mistyped.",
-			Remedy: []string{
-				"Compare the access key id with the user's keys in IAM, and activate it there if it is inactive.",
-				"If it begins with ASIA it is temporary: set sessionTokenRef too.",
-				"If it was made a moment ago, wait ten seconds and test again.",
-			},
-		}
+		return unknownAccessKey(f, c, r)
 	case SecretKeyWrong:
 		return Diagnosis{
 			Cause:  "The secret access key does not belong to this access key id: AWS computes another signature.",
@@ -104,6 +97,49 @@ func explain(code string, f Failure, c Connector, r Result) Diagnosis {
 	}
 }
 
+func unknownAccessKey(f Failure, c Connector, r Result) Diagnosis {
+	m, manual := c.Credential.(ManualConfig)
+	if n := len(f.Sources); !manual && n > 0 {
+		return Diagnosis{
+			Cause: fmt.Sprintf("AWS does not know the access key that %s got from its %s.", where(r), f.Sources[n-1].Name),
+			Remedy: []string{
+				"Put a key there that AWS knows, or take it out of the " + f.Sources[n-1].Name + ": the sources after it are asked only when it is empty.",
+				"A key that was made a moment ago can need ten seconds.",
+			},
+		}
+	}
+	key := "this access key"
+	if m.AccessKey != "" {
+		key = "the access key " + m.AccessKey
+	}
+	switch temporary := strings.HasPrefix(m.AccessKey, "ASIA"); {
+	case m.SessionTokenRef != "":
+		return Diagnosis{
+			Cause: fmt.Sprintf("AWS does not know %s with this session token: the token is of another key or cut off, or the session's role or user is gone.", key),
+			Remedy: []string{
+				"Store a new access key, secret key and session token together: the three belong to each other.",
+				"If the key begins with AKIA it is no temporary one: leave sessionTokenRef out.",
+			},
+		}
+	case temporary:
+		return Diagnosis{
+			Cause:  fmt.Sprintf("AWS does not know %s by itself: it is a temporary one, and the connector sends no session token with it.", key),
+			Remedy: []string{"Set sessionTokenRef too, to the session token that was given out with this key."},
+		}
+	}
+	d := Diagnosis{
+		Cause: fmt.Sprintf("AWS does not know %s. It was deleted or made inactive, or its id is mistyped; AWS does not tell which.", key),
+		Remedy: []string{
+			"Compare the access key id with the user's keys in IAM: activate it there if it is inactive, and if it is gone make a new one and store it.",
+			"If it was made a moment ago, wait ten seconds and test again.",
+		},
+	}
+	if m.AccessKey == "" {
+		d.Remedy = append(d.Remedy, "If it begins with ASIA it is temporary: set sessionTokenRef too.")
+	}
+	return d
+}
+
 func network(code string, f Failure, r Result, region string) Diagnosis {
 	host := f.Host
 	if host == "" {
@@ -118,7 +154,7 @@ func network(code string, f Failure, r Result, region string) Diagnosis {
 	case HostUnreached:
 		return Diagnosis{
 			Cause:  fmt.Sprintf("%s cannot reach %s: no connection is made.", upper(where(r)), host),
-			Remedy: []string{"Open outbound TCP 443 to it in security group, network ACL and firewall; a private subnet needs a NAT gateway or a VPC endpoint.", "If only a proxy may go out, set PROXY_HOST and PROXY_PORT on the delegate."},
+			Remedy: []string{"Open outbound TCP 443 to it in security group, network ACL and firewall; a private subnet needs a NAT gateway or a VPC endpoint.", "If only a proxy may go out, set PROXY_HOST and PROXY_PORT on the delegate.", "If AWS_ENDPOINT_URL is set, compare it."},
 		}
 	case TLSNotTrusted:
 		return Diagnosis{
@@ -159,17 +195,9 @@ func permission(f Failure, c Connector) Diagnosis {
 		action = f.Service + ":" + f.Operation
 	}
 	d := Diagnosis{}
-	switch {
-	case denial.Explicit && denial.PolicyARN != "":
-		d.Cause = fmt.Sprintf("A statement denies %s: AWS names the %s %s.", action, denial.Layer, denial.PolicyARN)
-		d.Remedy = []string{fmt.Sprintf("Change the statement with Effect Deny in %s so that it leaves %s out.", denial.PolicyARN, action)}
-	case denial.Explicit:
-		d.Cause = fmt.Sprintf("A statement denies %s, in %s.", action, article(denial.Layer))
-		d.Remedy = []string{fmt.Sprintf("Find the statement with Effect Deny that covers %s in %s, and narrow it.", action, article(denial.Layer))}
-	case denial.Layer != "" && denial.Layer != "identity-based policy":
-		d.Cause = fmt.Sprintf("No %s allows %s.", denial.Layer, action)
-		d.Remedy = []string{fmt.Sprintf("Allow %s in the %s.", action, denial.Layer)}
-	default:
+	if layer := namedLayer(denial, action); layer.cause != "" {
+		d.Cause, d.Remedy = layer.cause, layer.remedy
+	} else {
 		d.Cause = fmt.Sprintf("The credentials work, but may not call %s.", action)
 		d.Remedy = []string{"Attach this statement to the identity: " + allowStatement(action)}
 	}
@@ -179,6 +207,45 @@ func permission(f Failure, c Connector) Diagnosis {
 	d.Remedy = append(d.Remedy, "A changed policy can need up to five minutes to take effect; test again with --fresh.")
 	d.Evidence = denialFacts(denial, parsed)
 	return d
+}
+
+// byLayer is what follows from the layer that AWS names in its refusal.
+type byLayer struct {
+	cause  string
+	remedy []string
+}
+
+// namedLayer reads the layer that refuses, and the policy where AWS names it. It is empty where AWS names none, or the
+// identity's own policies for want of an Allow.
+func namedLayer(denial Denial, action string) byLayer {
+	var out byLayer
+	switch {
+	case denial.Explicit && denial.PolicyARN != "":
+		out.cause = fmt.Sprintf("A statement denies %s: AWS names the %s %s.", action, denial.Layer, denial.PolicyARN)
+		out.remedy = []string{fmt.Sprintf("Change the statement with Effect Deny in %s so that it leaves %s out.", denial.PolicyARN, action)}
+		if ofAWS(denial.PolicyARN) && denial.Layer == "identity-based policy" {
+			out.remedy = []string{fmt.Sprintf("Detach %s from the identity, or from the group that brings it: nobody can change a policy of AWS's own.", denial.PolicyARN)}
+			p := Permissions{Principal: denial.Principal}
+			if command := p.removed(PolicyText{ARN: denial.PolicyARN, Via: "managed"}); command != "" {
+				out.remedy = append(out.remedy, command)
+			}
+		}
+	case denial.Explicit:
+		out.cause = fmt.Sprintf("A statement denies %s, in %s.", action, article(denial.Layer))
+		out.remedy = []string{fmt.Sprintf("Find the statement with Effect Deny that covers %s in %s, and narrow it.", action, article(denial.Layer))}
+	case denial.Layer != "" && denial.Layer != "identity-based policy":
+		out.cause = fmt.Sprintf("No %s allows %s.", denial.Layer, action)
+		out.remedy = []string{fmt.Sprintf("Allow %s in the %s.", action, denial.Layer)}
+	}
+	switch denial.Layer {
+	case "service control policy":
+		out.remedy = append(out.remedy, "Ask who administers the organization: in its management account such policies are read and changed.")
+	case "resource control policy":
+		out.remedy = append(out.remedy, "Ask who administers the organization of the resource's account: in its management account such policies are read and changed.")
+	case "session policy":
+		out.remedy = append(out.remedy, "A session policy is part of the session: make a new one, with a policy that allows "+action+" or with none, and store its three parts.")
+	}
+	return out
 }
 
 func allowStatement(action string) string {
@@ -224,6 +291,11 @@ func assumeRole(f Failure, c Connector) Diagnosis {
 	case "role trust policy":
 		d.Cause += " The role's trust policy does not let it in."
 	default:
+		if layer := namedLayer(denial, "sts:AssumeRole"); layer.cause != "" {
+			d.Cause += " " + layer.cause
+			d.Remedy = layer.remedy
+			return d
+		}
 		d.Cause += " AWS does not tell whether its own policies, the role's trust policy, the external id or the role's name are to blame."
 	}
 	if denial.Action == "sts:TagSession" || denial.Action == "sts:SetSourceIdentity" {
@@ -311,6 +383,12 @@ func noCredentials(f Failure, r Result) Diagnosis {
 		d.Remedy = []string{`Let EC2 in by the role's trust policy: {"Effect": "Allow", "Principal": {"Service": "ec2.amazonaws.com"}, "Action": "sts:AssumeRole"}`}
 		return d
 	}
+	if n := len(f.Sources); n > 0 && f.Sources[n-1].Name == "container endpoint" {
+		d.Remedy = append([]string{
+			`On ECS let the tasks in by the trust policy of the task role: {"Effect": "Allow", "Principal": {"Service": "ecs-tasks.amazonaws.com"}, "Action": "sts:AssumeRole"}, and start the task again.`,
+			`On EKS Pod Identity: {"Effect": "Allow", "Principal": {"Service": "pods.eks.amazonaws.com"}, "Action": ["sts:AssumeRole", "sts:TagSession"]}.`,
+		}, d.Remedy...)
+	}
 	if n := len(f.Sources); n > 0 {
 		d.Cause += fmt.Sprintf(" The last source asked was %s: %s.", f.Sources[n-1].Name, strings.TrimSuffix(f.Sources[n-1].Answer, "."))
 	}
@@ -340,32 +418,42 @@ func webIdentity(f Failure, c Connector) Diagnosis {
 	if _, ok := c.Credential.(OIDC); ok {
 		return issuedToken(f, c)
 	}
-	d := Diagnosis{Cause: "AWS refuses the web identity token."}
+	w := tokenOf(f)
+	d := Diagnosis{Cause: "AWS refuses the web identity token.", Evidence: w.facts()}
 	has := func(part string) bool { return strings.Contains(strings.ToLower(f.Message), strings.ToLower(part)) }
 	switch {
 	case has("No OpenIDConnect provider found"):
-		d.Cause = "The role's account has no OpenID Connect provider for the issuer of the token."
-		d.Remedy = []string{"Create the provider in the account of the role, with exactly the issuer's URL: aws iam create-open-id-connect-provider --url ISSUER --client-id-list sts.amazonaws.com"}
+		d.Cause = fmt.Sprintf("%s has no OpenID Connect provider for %s.", upper(w.account), w.issuer)
+		d.Remedy = []string{"Create the provider in the account of the role, with exactly the issuer's URL:", w.createProvider()}
 	case has("audience"):
-		d.Cause = "The OpenID Connect provider in the role's account does not list the token's audience."
-		d.Remedy = []string{"aws iam add-client-id-to-open-id-connect-provider --open-id-connect-provider-arn ARN --client-id sts.amazonaws.com"}
-	case has("verification key"):
-		d.Cause = "AWS could not fetch the issuer's signing keys."
-		d.Remedy = []string{"Make the issuer's discovery document and key set reachable from the internet over HTTPS, with a certificate that AWS trusts."}
+		d.Cause = fmt.Sprintf("The OpenID Connect provider for %s in %s does not list %s.", w.issuer, w.account, w.audience)
+		d.Remedy = []string{"Add the audience, in the account of the role:", w.addAudience()}
+	case has("verification key") && f.Code != "IDPCommunicationError":
+		d.Cause = fmt.Sprintf("AWS found no signing key for the token at %s: the discovery document or the key set cannot be read, or the key set lacks the key that signed.", w.issuer)
+		d.Remedy = []string{
+			"Make the issuer's discovery document and key set reachable from the internet over HTTPS, with a certificate that AWS trusts.",
+			"If they are, get a new token, signed by a key of the key set: restart the pod.",
+		}
+	case has("not a valid JWT"):
+		d.Cause = "What was sent to AWS is no web identity token."
+		d.Remedy = []string{"Look at what wrote the file of AWS_WEB_IDENTITY_TOKEN_FILE: in a pod EKS does, so restart the pod. The file holds one token of three parts, with a dot between them, and nothing else."}
+	case has("signature"):
+		d.Cause = fmt.Sprintf("The token's signature is not by the key that %s publishes.", w.issuer)
+		d.Remedy = []string{"Get a new token: restart the pod. If it stays, the issuer signs with a key that it does not publish."}
 	case has("thumbprint"):
-		d.Cause = "The issuer's certificate does not match the thumbprint of the OpenID Connect provider."
-		d.Remedy = []string{"Update the provider's thumbprint list to the issuer's present certificate authority."}
+		d.Cause = fmt.Sprintf("The certificate of %s does not match the thumbprint of the OpenID Connect provider.", w.issuer)
+		d.Remedy = []string{
+			"Update the provider's thumbprint list to the issuer's present certificate authority, in the account of the role: aws iam update-open-id-connect-provider-thumbprint --open-id-connect-provider-arn " + w.provider + " --thumbprint-list THUMBPRINT",
+			"THUMBPRINT is the SHA-1 of the last certificate of the chain: `openssl s_client -showcerts` shows the chain, `openssl x509 -fingerprint -sha1` the sum.",
+		}
 	case strings.HasPrefix(f.Code, "Expired"):
-		d.Cause = "The web identity token has expired."
+		d.Cause = "The web identity token has expired" + w.expired() + "."
 		d.Remedy = []string{"Restart the pod, so that EKS writes a new token; a token that stays old means that the kubelet cannot refresh it.", "Compare the clocks of the node and of the issuer."}
 	case strings.HasPrefix(f.Code, "AccessDenied"):
-		d.Cause = "The role does not let this token in: the role is absent, its trust policy names another provider, or its conditions on aud and sub do not hold. AWS does not tell which."
-		d.Remedy = []string{
-			"Compare the trust policy with the token: Principal.Federated is the provider's ARN, Action is sts:AssumeRoleWithWebIdentity, and for a service account the condition on :sub is system:serviceaccount:NAMESPACE:NAME.",
-			"Check that AWS_ROLE_ARN names a role that exists.",
-		}
+		d.Cause = fmt.Sprintf("%s does not let %s in: the role is absent, its trust policy names another provider, or its conditions on aud and sub do not hold. AWS does not tell which.", upper(w.role), w.subject)
+		d.Remedy = w.letIn()
 	case f.Code == "IDPCommunicationError":
-		d.Cause = "AWS could not reach the issuer of the token."
+		d.Cause = fmt.Sprintf("AWS could not reach %s.", w.issuer)
 		d.Remedy = []string{"Test again; if it stays, make the issuer reachable from the internet."}
 	default:
 		d.Remedy = []string{"Compare issuer, audience and subject of the token with the OpenID Connect provider and the role's trust policy."}
@@ -375,7 +463,8 @@ func webIdentity(f Failure, c Connector) Diagnosis {
 
 // issuedToken is webIdentity for a token that Belay's own issuer signed: what belongs to it is known by name.
 func issuedToken(f Failure, c Connector) Diagnosis {
-	d := Diagnosis{Cause: "AWS refuses the token of Belay's issuer."}
+	w := tokenOf(f)
+	d := Diagnosis{Cause: "AWS refuses the token of Belay's issuer.", Evidence: w.facts()}
 	has := func(part string) bool { return strings.Contains(strings.ToLower(f.Message), strings.ToLower(part)) }
 	command := func(words string) string {
 		switch c.Scope.Level() {
@@ -392,16 +481,16 @@ func issuedToken(f Failure, c Connector) Diagnosis {
 	switch {
 	case has("No OpenIDConnect provider found"):
 		d.Cause = "The role's account has no OpenID Connect provider for Belay's issuer."
-		d.Remedy = []string{"Create it in the account of the role, with exactly the issuer that " + trust + " names: aws iam create-open-id-connect-provider --url ISSUER --client-id-list AUDIENCE"}
+		d.Remedy = []string{"Create it in the account of the role, with exactly the issuer that " + trust + " names:", w.createProvider()}
 	case has("audience"):
 		d.Cause = "The OpenID Connect provider in the role's account does not list the audience of Belay's tokens."
-		d.Remedy = []string{"Add it, as " + trust + " names it: aws iam add-client-id-to-open-id-connect-provider --open-id-connect-provider-arn ARN --client-id AUDIENCE", "Or set the audience that the provider lists: `belay oidc set --audience AUDIENCE`"}
+		d.Remedy = []string{"Add it, as " + trust + " names it:", w.addAudience(), "Or set the audience that the provider lists: `belay oidc set --audience AUDIENCE`"}
 	case has("verification key"), f.Code == "IDPCommunicationError":
 		d.Cause = "AWS could not fetch the signing keys of Belay's issuer."
 		d.Remedy = []string{check, "Make the issuer reachable from the internet over HTTPS, or host its documents elsewhere: `belay oidc export FOLDER`"}
 	case has("thumbprint"):
 		d.Cause = "The certificate of Belay's issuer does not match the thumbprint of the OpenID Connect provider."
-		d.Remedy = []string{check + " It prints the thumbprint.", "aws iam update-open-id-connect-provider-thumbprint --open-id-connect-provider-arn ARN --thumbprint-list THUMBPRINT"}
+		d.Remedy = []string{check + " It prints the thumbprint.", "aws iam update-open-id-connect-provider-thumbprint --open-id-connect-provider-arn " + w.provider + " --thumbprint-list THUMBPRINT"}
 	case strings.HasPrefix(f.Code, "Expired"):
 		d.Cause = "The token was too old for AWS, though it was minted for this task."
 		d.Remedy = []string{"Set the manager's clock by NTP: a token lives ten minutes at least, so the clock is further off than that."}
@@ -487,14 +576,27 @@ func notRun(n NotRun, r Result) *Diagnosis {
 	return &d
 }
 
+// updateDelegate is for credentials that only newer delegates can use.
+const updateDelegate = "If one above is too old, update it: start the delegate again from the version that the manager has."
+
 func noDelegateRemedy(c Connector) []string {
-	if len(c.Selectors) > 0 {
-		return []string{
-			"Start a delegate with these tags (DELEGATE_TAGS=" + strings.Join(c.Selectors, ",") + "), or bring back the one above that is nearest.",
-			"Or change the connector's delegateSelectors to tags that a connected delegate has.",
+	var out []string
+	switch one := c.Credential.(type) {
+	case ManualConfig:
+		if one.SessionTokenRef != "" {
+			out = []string{updateDelegate}
 		}
+	case OIDC:
+		out = []string{updateDelegate}
+	case InheritFromDelegate, IRSA:
 	}
-	return []string{"Start a delegate: `belay delegate token show default_token` prints the token that it needs.", "Or let the manager call AWS itself: executeOnDelegate: false (not for InheritFromDelegate and Irsa)."}
+	if len(c.Selectors) > 0 {
+		return append(out,
+			"Start a delegate with these tags (DELEGATE_TAGS="+strings.Join(c.Selectors, ",")+"), or bring back the one above that is nearest.",
+			"Or change the connector's delegateSelectors to tags that a connected delegate has.",
+		)
+	}
+	return append(out, "Start a delegate: `belay delegate token show default_token` prints the token that it needs.", "Or let the manager call AWS itself: executeOnDelegate: false (not for InheritFromDelegate and Irsa).")
 }
 
 // facts is the evidence that every failed step shows: AWS's own words and what they belong to.

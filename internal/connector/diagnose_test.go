@@ -46,7 +46,7 @@ func TestDiagnose(t *testing.T) {
 		cause     string // a part of it
 		remedy    string // a part of one step
 	}{
-		"an unknown key in STS":                                 {keys(), connector.Failure{Step: connector.StepIdentity, Service: "sts", Operation: "GetCallerIdentity", Code: "InvalidClientTokenId", Status: 403, Message: "The security token included in the request is invalid."}, connector.AccessKeyUnknown, "does not know this access key", "activate it"},
+		"an unknown key in STS":                                 {keys(), connector.Failure{Step: connector.StepIdentity, Service: "sts", Operation: "GetCallerIdentity", Code: "InvalidClientTokenId", Status: 403, Message: "The security token included in the request is invalid."}, connector.AccessKeyUnknown, "does not know the access key AKIAEXAMPLE", "activate it"},
 		"the same key where STS was asked in another partition": {keys(), connector.Failure{Step: connector.StepIdentity, Code: "InvalidClientTokenId", Status: 403, Partition: "aws-us-gov"}, connector.WrongPartition, "belong to AWS GovCloud (US)", "us-gov-west-1"},
 		"a standard key in GovCloud":                            {gov, connector.Failure{Step: connector.StepIdentity, Code: "InvalidClientTokenId", Status: 403}, connector.WrongPartition, "us-gov-west-1 belongs to AWS GovCloud (US)", "arn:aws-us-gov:"},
 		"AuthFailure in GovCloud is not left bare":              {gov, connector.Failure{Step: connector.StepIdentity, Code: "AuthFailure", Status: 401}, connector.WrongPartition, "another partition", ""},

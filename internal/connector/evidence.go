@@ -59,6 +59,19 @@ type Failure struct {
 	Missing []string      // environment variables that are absent
 	// Partition is of the credential, found by its ARN, or by where its role lives; empty when unknown.
 	Partition string
+	// Role and Token are of the exchange of a web identity token that was refused: the role that it was for, and what the
+	// token says of itself; nil when it cannot be read.
+	Role  string
+	Token *TokenClaims
+}
+
+// TokenClaims are what a web identity token says of itself. Nobody has verified it, and it is no secret: without its
+// signature it opens nothing.
+type TokenClaims struct {
+	Issuer   string
+	Subject  string
+	Audience []string
+	Expires  time.Time // zero: it does not say
 }
 
 // SourceTried is one place where credentials were looked for.

@@ -234,6 +234,9 @@ func (d *draft) fix(p *Permissions) (Fix, bool) {
 	if len(d.denies) == 0 && len(d.allowed) == 0 {
 		return Fix{}, false
 	}
+	if ofAWS(d.of.ARN) && d.of.Via != "organization" {
+		return d.instead(p), true
+	}
 	var said []string
 	var empty []int
 	for _, s := range d.denies {
@@ -258,6 +261,21 @@ func (d *draft) fix(p *Permissions) (Fix, bool) {
 		said = append(said, fmt.Sprintf("Allow %s in %s %s too.", someActions(actionsOf(d.allowed)), d.where, d.of.Title()))
 	}
 	return Fix{What: strings.Join(said, " "), Command: p.replaced(d.of, compact(d.doc))}, true
+}
+
+// instead is the fix where a policy is AWS's own: it can only be left out, or another taken in its place.
+func (d *draft) instead(p *Permissions) Fix {
+	all := actionsOf(d.allowed)
+	for _, s := range d.denies {
+		all = unique(append(all, d.actions[s.Index]...))
+	}
+	if d.of.Via == "boundary" {
+		return Fix{What: fmt.Sprintf("Set another permissions boundary, one that allows %s: nobody can change %s, which is AWS's own.", someActions(all), d.of.ARN)}
+	}
+	return Fix{
+		What:    fmt.Sprintf("Detach %s: nobody can change a policy of AWS's own. Attach one of yours where its other statements are wanted.", d.of.Title()),
+		Command: p.removed(d.of),
+	}
 }
 
 // Most characters of an inline policy, all of one holder together: IAM's quotas.
@@ -390,7 +408,7 @@ func (p *Permissions) replaced(t PolicyText, document string) string {
 	case t.ARN == "" && strings.HasPrefix(t.Via, "group "):
 		return fmt.Sprintf("aws iam put-group-policy --group-name %s --policy-name %s --policy-document %s",
 			shellQuote(strings.TrimPrefix(t.Via, "group ")), shellQuote(t.Name), shellQuote(document))
-	case strings.Contains(t.ARN, "::aws:policy/"): // nobody can change AWS's own
+	case ofAWS(t.ARN):
 		return ""
 	}
 	return fmt.Sprintf("aws iam create-policy-version --policy-arn %s --set-as-default --policy-document %s", shellQuote(t.ARN), shellQuote(document))
@@ -411,6 +429,9 @@ func (p *Permissions) removed(t PolicyText) string {
 	}
 	return fmt.Sprintf("aws iam detach-%s-policy --%s-name %s --policy-arn %s", kind, kind, shellQuote(holder), shellQuote(t.ARN))
 }
+
+// ofAWS reports whether AWS manages the policy: nobody else can change it.
+func ofAWS(policyARN string) bool { return strings.Contains(policyARN, "::aws:policy/") }
 
 func compact(d *iam.Document) string {
 	text, err := d.MarshalJSON()

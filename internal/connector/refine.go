@@ -17,7 +17,7 @@ func (p *Permissions) refine(d Diagnosis, code string, f Failure, c Connector) D
 	case PermissionMissing:
 		d = p.refinePermission(d, f, c)
 	case RoleNotAssumable:
-		d = p.refineAssumeRole(d, c)
+		d = p.refineAssumeRole(d, f, c)
 	default:
 		return d
 	}
@@ -57,19 +57,28 @@ func (p *Permissions) refinePermission(d Diagnosis, f Failure, c Connector) Diag
 			d.Remedy = append(said(fixes), afterwards(d.Remedy)...)
 		}
 	case MayDo:
-		d.Cause = fmt.Sprintf("AWS refuses %s, although the policies that could be read allow it.", a.Action)
-		if scp := p.Unknown(PartSCP); scp != "" {
-			d.Cause += " The organization's service control policies could not be read and are the likeliest to deny it."
-		} else {
-			d.Cause += " A changed policy may not have arrived everywhere yet."
-		}
-		if scp := p.Unknown(PartSCP); scp != "" {
-			d.Remedy = append([]string{"Ask who administers the organization for a service control policy that denies " + a.Action + ", or does not allow it."}, afterwards(d.Remedy)...)
-		}
+		d = p.refusedAllTheSame(d, a, denial)
 	case NotKnown:
 		for _, why := range j.Why {
 			d.Evidence = append(d.Evidence, Fact{"Unknown, because", why})
 		}
+	}
+	return d
+}
+
+// refusedAllTheSame is what is left when the policies that were read allow what AWS refuses: a layer that nobody can read from
+// here, or a change that has not arrived everywhere.
+func (p *Permissions) refusedAllTheSame(d Diagnosis, a Asked, denial Denial) Diagnosis {
+	scp := p.Unknown(PartSCP)
+	switch read := denial.Layer == "identity-based policy" || denial.Layer == "permissions boundary" || denial.Layer == "service control policy" && scp == ""; {
+	case denial.Layer != "" && !read:
+		d.Cause += " The policies that could be read allow it."
+	case denial.Layer == "" && scp != "":
+		d.Cause = fmt.Sprintf("AWS refuses %s, although the policies that could be read allow it. The organization's service control policies could not be read and are the likeliest to deny it.", a.Action)
+		d.Remedy = append([]string{"Ask who administers the organization for a service control policy that denies " + a.Action + ", or does not allow it."}, afterwards(d.Remedy)...)
+	default:
+		d.Cause = fmt.Sprintf("AWS refuses %s, although the policies that could be read allow it: a change of the last minutes has not arrived everywhere yet. AWS can take up to five minutes.", a.Action)
+		d.Remedy = append([]string{"Wait, up to five minutes from the change, and test again with --fresh. If it stays after that, show AWS's words to whoever changed the policy."}, onlyAround(d.Remedy)...)
 	}
 	return d
 }
@@ -160,19 +169,30 @@ func afterwards(remedy []string) []string {
 	})
 }
 
+// onlyAround keeps of a general remedy the way around.
+func onlyAround(remedy []string) []string {
+	return slices.DeleteFunc(slices.Clone(remedy), func(r string) bool { return !strings.Contains(r, "--identity-only") })
+}
+
 // refineAssumeRole looks at both sides of an AssumeRole: what the identity may, and whom the role lets in.
-func (p *Permissions) refineAssumeRole(d Diagnosis, c Connector) Diagnosis {
+func (p *Permissions) refineAssumeRole(d Diagnosis, f Failure, c Connector) Diagnosis {
 	if c.CrossAccount == nil {
 		return d
 	}
 	role, region := c.CrossAccount.RoleARN, c.TestRegion()
+	denial, _ := ParseDenial(f.Message)
 	a := Asked{Action: "sts:AssumeRole", Resource: role}
 	who, err := p.Caller()
 	if err != nil {
 		return d
 	}
 	mine := p.ownSide(a, who, region)
-	theirs, trust := p.trustSide(who, c, region)
+	theirs, trust := p.trustSide(who, c, region, false)
+	if mine.Answer == MayDo && theirs.Answer == MayDo {
+		// AWS refused it all the same: a condition on what is not known from here does not hold.
+		theirs, trust = p.trustSide(who, c, region, true)
+	}
+	absent, elsewhere := p.absent(role)
 	var fixes []Fix
 	var causes []string
 	if mine.Answer == MayNotDo {
@@ -182,18 +202,40 @@ func (p *Permissions) refineAssumeRole(d Diagnosis, c Connector) Diagnosis {
 	}
 	target, _ := arn.Parse(role)
 	foreign := target.Account != who.Account()
-	switch {
-	case theirs.Answer == MayNotDo:
-		cause := "The role's trust policy does not let it in."
-		if trust.Decision == iam.ExplicitlyDenied {
-			cause = "The role's trust policy denies it."
+	switch named := namedLayer(denial, a.Action); {
+	case elsewhere != "":
+		causes = append(causes, fmt.Sprintf("The account has a role of that name, but under the ARN %s.", elsewhere))
+		fixes = append(fixes, Fix{What: fmt.Sprintf("Set crossAccountRoleArn in the connector to %s.", elsewhere)})
+	case absent:
+		causes = append(causes, fmt.Sprintf("There is no such role in account %s.", target.Account))
+		fixes = append(fixes, Fix{What: "Correct crossAccountRoleArn in the connector, or create the role; it needs policies of its own, too."}, p.created(who, c))
+	case mine.Answer == MayDo && theirs.Answer != MayNotDo && named.cause != "":
+		// AWS names a layer that is on neither side, so neither is to be changed.
+		d.Cause = fmt.Sprintf("%s may not assume %s. %s", p.Principal, role, named.cause)
+		d.Remedy = named.remedy
+		return d
+	case theirs.Answer == MayDo && mine.Answer == MayDo:
+		causes = append(causes, "Both its own policies and the role's trust policy allow it: a change of the last minutes has not arrived everywhere yet. AWS can take up to five minutes.")
+		fixes = append(fixes, Fix{What: "Wait, up to five minutes from the change, and test again with --fresh."})
+	case theirs.Answer == MayNotDo && p.wantedExternalID(who, c, region) != "":
+		sent := "the connector sends none"
+		if c.CrossAccount.ExternalID != "" {
+			sent = fmt.Sprintf("the connector sends %q", c.CrossAccount.ExternalID)
 		}
-		causes = append(causes, cause)
+		causes = append(causes, fmt.Sprintf("The role's trust policy asks for another external id: %s.", sent))
+		fixes = append(fixes, Fix{What: fmt.Sprintf("Set externalId in the connector to %q, which the trust policy asks for.", p.wantedExternalID(who, c, region))})
+		d.Evidence = append(d.Evidence, Fact{"Trust policy", p.Target.Document})
+	case theirs.Answer == MayNotDo:
+		causes = append(causes, trustCause(trust))
 		for _, n := range trust.Near {
 			causes = append(causes, fmt.Sprintf("Its statement %d %s.", n.Index+1, n.Why))
 		}
 		d.Evidence = append(d.Evidence, Fact{"Trust policy", p.Target.Document})
-		fixes = append(fixes, p.trusted(who, c))
+		if trust.Decision == iam.ExplicitlyDenied {
+			fixes = append(fixes, p.exempted(who, c, trust))
+		} else {
+			fixes = append(fixes, p.trusted(who, c))
+		}
 	case theirs.Answer == NotKnown && mine.Answer == MayDo:
 		causes = append(causes, "Its own policies allow it, so what refuses is on the other side: the role's trust policy, the external id, or the role is not there under this ARN.")
 		fixes = append(fixes, p.trusted(who, c))
@@ -207,6 +249,9 @@ func (p *Permissions) refineAssumeRole(d Diagnosis, c Connector) Diagnosis {
 	d.Cause = fmt.Sprintf("%s may not assume %s. %s", p.Principal, role, strings.Join(causes, " "))
 	keep := d.Remedy
 	d.Remedy = said(fixes)
+	if theirs.Answer != NotKnown || absent || elsewhere != "" {
+		return d // all is known: nothing is left to compare
+	}
 	for _, r := range keep {
 		if strings.Contains(r, "external id") || strings.Contains(r, "externalId") || strings.Contains(r, "Check that the role exists") {
 			d.Remedy = append(d.Remedy, r)
@@ -248,8 +293,41 @@ func (p *Permissions) ownSide(a Asked, who iam.Principal, region string) Judgeme
 	return j
 }
 
-// trustSide is whether the role's trust policy lets the identity in, with the external id that the connector sends.
-func (p *Permissions) trustSide(who iam.Principal, c Connector, region string) (Judgement, iam.Explanation) {
+// trustCause says how the trust policy refuses.
+func trustCause(trust iam.Explanation) string {
+	if trust.Decision != iam.ExplicitlyDenied {
+		return "The role's trust policy does not let it in."
+	}
+	var by []string
+	for _, s := range trust.Statements {
+		by = append(by, s.String())
+	}
+	return fmt.Sprintf("The role's trust policy denies it: %s.", strings.Join(by, " and "))
+}
+
+// exempted takes the identity out of the statements of the trust policy that deny.
+func (p *Permissions) exempted(who iam.Principal, c Connector, trust iam.Explanation) Fix {
+	d, err := iam.Parse([]byte(p.Target.Document))
+	if err != nil {
+		return Fix{What: "Narrow the statement with Effect Deny in the role's trust policy."}
+	}
+	for _, s := range trust.Statements {
+		if s.Index < len(d.Statements) {
+			one := &d.Statements[s.Index]
+			one.Conditions = append(one.Conditions, iam.Condition{Operator: "ArnNotEquals", Key: "aws:PrincipalArn", Values: p.letIn(who, c).Principal.AWS})
+		}
+	}
+	return Fix{What: "Exempt the identity from what the role's trust policy denies.", Command: trustCommand(c, d)}
+}
+
+func trustCommand(c Connector, d *iam.Document) string {
+	name := c.CrossAccount.RoleARN[strings.LastIndexByte(c.CrossAccount.RoleARN, '/')+1:]
+	return fmt.Sprintf("aws iam update-assume-role-policy --role-name %s --policy-document %s", shellQuote(name), shellQuote(compact(d)))
+}
+
+// trustSide is whether the role's trust policy lets the identity in, with the external id that the connector sends. Strictly,
+// what the request carries and is not known here is taken to be absent; else it is taken in favour of the request.
+func (p *Permissions) trustSide(who iam.Principal, c Connector, region string, strictly bool) (Judgement, iam.Explanation) {
 	a := Asked{Action: "sts:AssumeRole", Resource: c.CrossAccount.RoleARN}
 	if p.Target == nil {
 		return Judgement{Asked: a, Answer: NotKnown, Why: []string{p.Unknown(PartTrust)}}, iam.Explanation{}
@@ -264,7 +342,7 @@ func (p *Permissions) trustSide(who iam.Principal, c Connector, region string) (
 			Effect: iam.Allow, Action: iam.Patterns{Values: []string{"*"}}, Resource: iam.Patterns{Values: []string{"*"}},
 		}}}}},
 		Resource: &iam.Policy{Name: "the trust policy", Document: d},
-	}, iam.Settings{Discover: true, Knowledge: []iam.Knowledge{{Key: "sts:ExternalId", PresenceKnown: true, ValueKnown: true}}})
+	}, iam.Settings{Discover: !strictly, Knowledge: []iam.Knowledge{{Key: "sts:ExternalId", PresenceKnown: true, ValueKnown: true}}})
 	if err != nil {
 		return Judgement{Asked: a, Answer: NotKnown, Why: []string{err.Error()}}, iam.Explanation{}
 	}
@@ -280,8 +358,59 @@ func (p *Permissions) trustSide(who iam.Principal, c Connector, region string) (
 	return j, x
 }
 
-// trusted lets the identity in by the role's trust policy: with a statement of its own beside those that are known.
-func (p *Permissions) trusted(who iam.Principal, c Connector) Fix {
+// absent reports that the role is not there, as far as the identity can see: only roles of its own account. Where there is one
+// of the same name under another path, its ARN is given.
+func (p *Permissions) absent(role string) (absent bool, elsewhere string) {
+	if p.Target != nil && p.Target.ARN != role {
+		return false, p.Target.ARN
+	}
+	return slices.ContainsFunc(p.Unread, func(u Unread) bool { return u.What == PartTrust && u.Code == "NoSuchEntity" }), ""
+}
+
+// created makes the role, with a trust policy that lets the identity in.
+func (p *Permissions) created(who iam.Principal, c Connector) Fix {
+	_, path, _ := strings.Cut(c.CrossAccount.RoleARN, ":role/")
+	path, name := path[:strings.LastIndexByte(path, '/')+1], path[strings.LastIndexByte(path, '/')+1:]
+	command := "aws iam create-role --role-name " + shellQuote(name)
+	if path != "" {
+		command += " --path " + shellQuote("/"+path)
+	}
+	d := &iam.Document{Version: "2012-10-17", Statements: []iam.Statement{p.letIn(who, c)}}
+	return Fix{What: "This creates it, and lets the identity in.", Command: command + " --assume-role-policy-document " + shellQuote(compact(d))}
+}
+
+// wantedExternalID is the external id with which the trust policy would let the identity in, or "" when it would not for
+// that reason.
+func (p *Permissions) wantedExternalID(who iam.Principal, c Connector, region string) string {
+	d, err := iam.Parse([]byte(p.Target.Document))
+	if err != nil {
+		return ""
+	}
+	const most = 20 // each is a whole decision
+	tried := 0
+	for _, s := range d.Statements {
+		for _, condition := range s.Conditions {
+			if !strings.EqualFold(condition.Key, "sts:ExternalId") {
+				continue
+			}
+			for _, value := range condition.Values {
+				if tried++; tried > most || value == "" || strings.ContainsAny(value, "*?$") {
+					continue
+				}
+				with, cross := c, *c.CrossAccount
+				cross.ExternalID = value
+				with.CrossAccount = &cross
+				if j, _ := p.trustSide(who, with, region, false); j.Answer == MayDo {
+					return value
+				}
+			}
+		}
+	}
+	return ""
+}
+
+// letIn is the statement of a trust policy that lets the identity in.
+func (p *Permissions) letIn(who iam.Principal, c Connector) iam.Statement {
 	principal := p.Principal
 	if p.Role != "" {
 		principal = p.Role
@@ -295,6 +424,12 @@ func (p *Permissions) trusted(who iam.Principal, c Connector) Fix {
 	if c.CrossAccount.ExternalID != "" {
 		one.Conditions = []iam.Condition{{Operator: "StringEquals", Key: "sts:ExternalId", Values: []string{c.CrossAccount.ExternalID}}}
 	}
+	return one
+}
+
+// trusted lets the identity in by the role's trust policy: with a statement of its own beside those that are known.
+func (p *Permissions) trusted(who iam.Principal, c Connector) Fix {
+	one := p.letIn(who, c)
 	d := &iam.Document{Version: "2012-10-17"}
 	what := "Let the identity in by the role's trust policy"
 	if p.Target != nil {
@@ -307,9 +442,5 @@ func (p *Permissions) trusted(who iam.Principal, c Connector) Fix {
 		what += ", in the role's account. The command replaces the trust policy: keep the statements that others need"
 	}
 	d.Statements = append(d.Statements, one)
-	name := c.CrossAccount.RoleARN[strings.LastIndexByte(c.CrossAccount.RoleARN, '/')+1:]
-	return Fix{
-		What:    what + ".",
-		Command: fmt.Sprintf("aws iam update-assume-role-policy --role-name %s --policy-document %s", shellQuote(name), shellQuote(compact(d))),
-	}
+	return Fix{What: what + ".", Command: trustCommand(c, d)}
 }

@@ -71,7 +71,7 @@ type store interface {
 	Connectors(ctx context.Context, f Filter) ([]Stored, int, error)
 	DeleteConnector(ctx context.Context, at scope.Scope, id string) error // with its tests
 	// SaveTest keeps a test and makes it the connector's status, unless a later one is there or the connector is gone.
-	// The same test again changes nothing.
+	// The same test again changes nothing. With a RetryAt, the next periodic test is due then, if it was later.
 	SaveTest(ctx context.Context, t Test) error
 	Test(ctx context.Context, account, id string) (Test, error)
 	Tests(ctx context.Context, at scope.Scope, connector string, limit int) ([]Test, error)

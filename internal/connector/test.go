@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"log/slog"
 	mathrand "math/rand/v2"
+	"slices"
 	"strings"
 	"time"
 
@@ -22,6 +23,13 @@ const (
 	DefaultTestEvery = 30 * time.Minute
 	KeepTests        = 500 // of a connector
 	KeepTestsFor     = 30 * 24 * time.Hour
+)
+
+// A changed role or policy can need five minutes until it counts everywhere at AWS. That long after a test that somebody asked
+// for, a connection that AWS refuses is tested again by itself.
+const (
+	SettlingTime = 5 * time.Minute
+	RetryEvery   = time.Minute
 )
 
 // Trigger is what caused a test.
@@ -56,6 +64,8 @@ type Test struct {
 	ExternalIDProven bool
 	Warnings         []string
 	Diagnosis        *Diagnosis // nil: the test passed
+	// RetryAt is when it is tested again because a change may not have arrived yet; zero: at its usual time. It is not kept.
+	RetryAt time.Time
 }
 
 // Options are how a test is done.
@@ -213,12 +223,47 @@ func (s *Service) Record(ctx context.Context, r Result) error {
 		why := ProofWarnings(c, r.Evidence.Proof, r.Delegate)
 		t.ExternalIDProven, t.Warnings = len(why) == 0, append(t.Warnings, why...)
 	}
+	if err := s.retry(ctx, c, &t); err != nil {
+		return err
+	}
 	if err := s.Store.SaveTest(ctx, t); err != nil {
 		return err
 	}
 	s.Log.InfoContext(ctx, "connection tested", slog.String("connector", c.Key()), slog.String("status", string(t.Status)),
 		slog.String("delegate", t.Delegate), slog.String("diagnosis", t.code()), slog.Duration("took", t.Took))
 	return nil
+}
+
+// retry has a connection that AWS refuses tested again while what somebody changed may not have arrived, and says so.
+func (s *Service) retry(ctx context.Context, c Connector, t *Test) error {
+	if !t.refused() || c.IgnoreTestConnection || s.every() == 0 {
+		return nil
+	}
+	asked := *t
+	if t.Trigger == Periodic {
+		const enough = 10 // tests of one window, and more
+		past, err := s.Store.Tests(ctx, c.Scope, c.ID, enough)
+		if err != nil {
+			return err
+		}
+		i := slices.IndexFunc(past, func(one Test) bool { return one.Trigger != Periodic })
+		if i < 0 || !past[i].refused() {
+			return nil
+		}
+		asked = past[i]
+	}
+	until, at := asked.EndedAt.Add(SettlingTime), t.EndedAt.Add(RetryEvery)
+	if at.After(until) {
+		return nil
+	}
+	t.RetryAt = at
+	t.Warnings = append(t.Warnings, fmt.Sprintf("A changed role or policy can need up to five minutes at AWS: this connection is tested again every minute until %s.", until.UTC().Format("15:04:05 UTC")))
+	return nil
+}
+
+// refused reports whether a policy of AWS was in the way.
+func (t Test) refused() bool {
+	return slices.Contains([]string{PermissionMissing, RoleNotAssumable, WebIdentityRefused}, t.code())
 }
 
 func (t Test) code() string {

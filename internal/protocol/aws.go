@@ -112,6 +112,16 @@ type AWSFailure struct {
 	Sources   []AWSSource `json:"sources,omitempty"`
 	Missing   []string    `json:"missing,omitempty"`
 	Partition string      `json:"partition,omitempty"`
+	Role      string      `json:"role,omitempty"` // that a web identity token was for
+	Token     *AWSToken   `json:"token,omitempty"`
+}
+
+// AWSToken is what a refused web identity token says of itself, without its signature.
+type AWSToken struct {
+	Issuer   string   `json:"iss,omitempty"`
+	Subject  string   `json:"sub,omitempty"`
+	Audience []string `json:"aud,omitempty"`
+	Expires  int64    `json:"exp,omitempty"` // seconds since 1970
 }
 
 // AWSSource is one place where credentials were looked for.

@@ -10,7 +10,59 @@ import (
 )
 
 func ec2Operations() map[string]operation {
-	return map[string]operation{"DescribeRegions": {run: (*call).describeRegions}}
+	return map[string]operation{
+		"DescribeRegions":               {run: (*call).describeRegions},
+		"ModifyInstanceMetadataOptions": {run: (*call).modifyMetadata, resource: (*call).instanceARN},
+	}
+}
+
+func (c *call) instanceARN() string {
+	return "arn:" + c.partition + ":ec2:" + c.region + ":" + c.caller.account + ":instance/" + c.params.text("InstanceId")
+}
+
+// modifyMetadata changes how far the metadata of an instance reaches, and whether there are any. Version 2 is all that the
+// sandbox has, so tokens are always required.
+func (c *call) modifyMetadata() ([]node, error) {
+	id, endpoint, tokens := c.params.text("InstanceId"), c.params.text("HttpEndpoint"), c.params.text("HttpTokens")
+	var check checks
+	const most = 64
+	hops := 0
+	if c.params.has("HttpPutResponseHopLimit") {
+		hops = check.number(c.params, "HttpPutResponseHopLimit", 1, most, 1)
+	}
+	if err := check.err(); err != nil {
+		return nil, err
+	}
+	if !slices.Contains([]string{"", "enabled", "disabled"}, endpoint) || !slices.Contains([]string{"", "required"}, tokens) {
+		return nil, fail(http.StatusBadRequest, "InvalidParameterValue", "HttpEndpoint is enabled or disabled; the sandbox knows HttpTokens as required only.")
+	}
+	var now instance
+	err := c.s.change(func(d *draft) error {
+		old := d.Instances[id]
+		if old == nil || old.Account != c.caller.account || old.Region != c.region {
+			return fail(http.StatusBadRequest, "InvalidInstanceID.NotFound", "The instance ID '%s' does not exist", clip(id))
+		}
+		now = *old
+		if hops > 0 {
+			now.HopLimit = hops
+		}
+		if endpoint != "" {
+			now.Off = endpoint == "disabled"
+		}
+		d.Instances[id] = &now
+		return nil
+	})
+	if err != nil {
+		return nil, err
+	}
+	state := "enabled"
+	if now.Off {
+		state = "disabled"
+	}
+	return []node{
+		leaf("instanceId", id),
+		tree("instanceMetadataOptions", leaf("state", "applied"), leaf("httpTokens", "required"), number("httpPutResponseHopLimit", now.HopLimit), leaf("httpEndpoint", state)),
+	}, nil
 }
 
 // describeRegions gives the Regions of the caller's partition. Without AllRegions they are those that the account can

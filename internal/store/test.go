@@ -124,6 +124,12 @@ func (s *Store) SaveTest(ctx context.Context, t connector.Test) (err error) {
 		if err != nil || n == 0 {
 			return err
 		}
+		if !t.RetryAt.IsZero() {
+			_, err := tx.exec(ctx, `UPDATE connectors SET next_test_at = $5`+oneConnector+` AND next_test_at > $5`, append(key, micros(t.RetryAt))...)
+			if err != nil {
+				return err
+			}
+		}
 		if t.Status == connector.Success || t.Status == connector.Partial {
 			_, err := tx.exec(ctx, `UPDATE connectors SET last_connected = $5`+oneConnector+` AND last_connected < $5`, append(key, ended)...)
 			if err != nil {

@@ -186,6 +186,30 @@ func connectors() checks {
 				}
 			})
 		},
+		"a failed test that is to be tried again makes the next one due sooner, never later": func(t *testing.T, s *store.Store) {
+			ctx := t.Context()
+			must(t, s.CreateConnector(ctx, aws(prj1(), "late", "n"), at(1000)))
+			must(t, s.CreateConnector(ctx, aws(prj1(), "soon", "n"), at(20)))
+			for i, id := range []string{"late", "soon"} {
+				one := passed(prj1(), id, fmt.Sprintf("t%d", i), 1)
+				one.Status, one.RetryAt = connector.Failing, at(60)
+				must(t, s.SaveTest(ctx, one))
+			}
+			for _, step := range []struct {
+				now  int
+				want string
+			}{{19, ""}, {20, "soon"}, {59, ""}, {60, "late"}} {
+				due, err := s.DueForTest(ctx, at(step.now), func() time.Time { return at(2000) }, 7)
+				must(t, err)
+				got := ""
+				for _, c := range due {
+					got += c.ID
+				}
+				if got != step.want {
+					t.Errorf("at %d: %q is due, want %q", step.now, got, step.want)
+				}
+			}
+		},
 		"a connector is due for its test once, to one caller": func(t *testing.T, s *store.Store) {
 			ctx := t.Context()
 			for i := range 60 {
