@@ -146,7 +146,8 @@ func TestMend(t *testing.T) {
 			but(ofRole(allowAll), func(p *connector.Permissions) {
 				p.Boundary = &connector.PolicyText{Name: "PowerUserAccess", ARN: "arn:aws:iam::aws:policy/PowerUserAccess", Via: "boundary", Document: allowEC2}
 			}), on(object, "s3:GetObject"),
-			nil, []connector.Fix{{`Set another permissions boundary, one that allows s3:GetObject: nobody can change arn:aws:iam::aws:policy/PowerUserAccess, which is AWS's own.`, ""}},
+			nil,
+			[]connector.Fix{{`Set another permissions boundary, one that allows s3:GetObject: nobody can change arn:aws:iam::aws:policy/PowerUserAccess, which is AWS's own.`, ""}},
 		},
 		"the organization's policy is widened, and the identity's own too": {
 			but(ofRole(), scp(allowEC2)), on(object, "s3:GetObject"),

@@ -3,6 +3,7 @@ package storetest
 import (
 	"fmt"
 	"strconv"
+	"strings"
 	"testing"
 	"time"
 
@@ -201,12 +202,12 @@ func connectors() checks {
 			}{{19, ""}, {20, "soon"}, {59, ""}, {60, "late"}} {
 				due, err := s.DueForTest(ctx, at(step.now), func() time.Time { return at(2000) }, 7)
 				must(t, err)
-				got := ""
-				for _, c := range due {
-					got += c.ID
+				got := make([]string, len(due))
+				for i, c := range due {
+					got[i] = c.ID
 				}
-				if got != step.want {
-					t.Errorf("at %d: %q is due, want %q", step.now, got, step.want)
+				if strings.Join(got, " ") != step.want {
+					t.Errorf("at %d: %q are due, want %q", step.now, got, step.want)
 				}
 			}
 		},
