@@ -315,7 +315,7 @@ func external(e document.Entity) bool {
 			ValueType string `json:"valueType"`
 		} `json:"spec"`
 	}
-	return json.Unmarshal(e.Body, &body) == nil && body.Spec.ValueType == "Reference"
+	return json.Unmarshal(e.Body, &body) == nil && (body.Spec.ValueType == "Reference" || body.Spec.ValueType == "CustomSecretManagerValues")
 }
 
 func scopeFlags(at scope.Scope) string {

@@ -109,8 +109,8 @@ func TestProblems(t *testing.T) {
 		"no credential": {head + "    proxy: true\n", []string{"f:4:3: connector.spec.credential: is required: how the connector gets its credentials"}},
 		"no spec":       {"connector:\n  name: a\n  type: Aws\n", []string{"f:1:1: connector.spec: is required: it holds the credential"}},
 		"another connector": {
-			"connector:\n  name: a\n  type: K8sCluster\n  spec: {}\n",
-			[]string{`f:3:9: connector.type: "K8sCluster" is not known; use Aws`, "f:4:3: connector.spec.credential: is required: how the connector gets its credentials"},
+			"connector:\n  name: a\n  type: Gcp\n  spec: {}\n",
+			[]string{`f:3:9: connector.type: "Gcp" is not known; use Aws or K8sCluster`, "f:4:3: connector.spec.credential: is required: how the connector gets its credentials"},
 		},
 		"wrong types, all of them at once": {
 			"connector:\n  name: true\n  tags: [a]\n  type: Aws\n  spec:\n    credential: {type: Irsa, region: [x]}\n" +

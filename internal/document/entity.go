@@ -137,7 +137,7 @@ func (d *doc) check(e *Entity, values map[string]any) {
 		}
 		if spec, _ := values["spec"].(map[string]any); spec["credential"] == nil {
 			add(path+".spec.credential", "is required: how the connector gets its credentials")
-			d.settled(path + ".spec.credential.type")
+			d.settled(path + ".spec.credential")
 		}
 		c, problems := d.connector(values)
 		for _, p := range problems {
@@ -210,9 +210,10 @@ func (d *doc) checkSecret(values map[string]any) {
 		if spec["value"] == nil && !d.reported(value) {
 			d.under(value, "is required: the path in the other secret manager")
 		}
+	case kind == "CustomSecretManagerValues":
 	case kind != "" && kind != "Inline":
 		if !d.reported("secret.spec.valueType") {
-			d.under("secret.spec.valueType", "is "+clip(kind)+"; use Inline or Reference")
+			d.under("secret.spec.valueType", "is "+clip(kind)+"; use Inline, Reference or CustomSecretManagerValues")
 		}
 	case spec["value"] != nil:
 		d.under(value, "a secret's value does not belong in a file; remove it, and set it with `belay secret set`")

@@ -33,6 +33,8 @@ type (
 	object struct {
 		fields []field
 		types  []variant
+		// free objects have whatever fields they have, kept as they are.
+		free bool
 	}
 )
 
@@ -64,7 +66,7 @@ func (object) isShape()   {}
 func schema(k Kind) (object, bool) {
 	switch k {
 	case Connector:
-		return object{fields: common(true), types: []variant{{"Aws", awsSpec()}}}, true
+		return object{fields: common(true), types: []variant{{"Aws", awsSpec()}, {"K8sCluster", &object{free: true}}}}, true
 	case Secret:
 		spec := &object{fields: []field{
 			{name: "secretManagerIdentifier", shape: text{}},
@@ -162,6 +164,10 @@ func (d *doc) object(n *yaml.Node, path string, shape object, depth int) map[str
 	if n.Kind != yaml.MappingNode {
 		d.wrong(n, path, "fields below it are")
 		return nil
+	}
+	if shape.free {
+		kept, _ := d.anything(n, path, depth).(map[string]any)
+		return kept
 	}
 	pairs := d.pairs(n, path)
 	chosen := d.choose(n, pairs, path, shape)

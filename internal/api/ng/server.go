@@ -131,6 +131,7 @@ func (s *Server) router() *api.Router {
 		r.Handle("PUT "+path, api.Bare(s.revokeToken))
 		r.Handle("DELETE "+path, api.Bare(s.deleteToken))
 	}
+	r.Handle("GET /ng/api/delegate-token-ng/delegate-groups", api.Bare(s.delegatesOfToken))
 	r.Handle("POST /ng/api/delegate-setup/listDelegates", api.MaybeBody(s.listDelegates))
 	r.Handle("GET /ng/api/delegate-setup/latest-supported-version", api.Bare(s.latestVersion))
 
