@@ -50,6 +50,7 @@ var ring = map[string]int{
 	"internal/awstask":   1,
 	"internal/preflight": 1,
 	"internal/oidc":      1,
+	"internal/infra":     1,
 
 	// 2, technology: packages that do not know one another
 	"internal/store":           2,

@@ -44,7 +44,7 @@ func (m *Manager) newHandler() *handler {
 	m.Tokens.Revoked = m.link.Revoke
 	nextGen := &ng.Server{
 		Edge: edge, Connectors: m.Connectors, Secrets: m.Secrets, Organizations: m.Orgs, Tokens: m.Tokens, Delegates: m.Registry,
-		Issuer: m.Issuer, Now: now,
+		Definitions: m.Definitions, Issuer: m.Issuer, Now: now,
 	}
 	own := &v1.Server{
 		Edge: edge, Connectors: m.Connectors, Preflights: m.Preflights, Keys: m.Identity, Trail: m.Trail, Accounts: m.Orgs, Tokens: m.Tokens, Delegates: m.Registry,

@@ -81,6 +81,7 @@ type Server struct {
 	Organizations organizations
 	Tokens        tokens
 	Delegates     delegates
+	Definitions   definitions
 	Issuer        issuer
 	Now           func() time.Time
 }
@@ -124,6 +125,8 @@ func (s *Server) router() *api.Router {
 	r.Handle("DELETE /ng/api/projects/{id}", api.Bare(s.deleteProject))
 	r.Handle("GET /ng/api/projects", api.Bare(s.listProjects))
 	r.Handle("GET /ng/api/projects/list", api.Bare(s.listProjects))
+
+	s.definitionRoutes(r)
 
 	for _, path := range []string{"/ng/api/delegate-token-ng", "/ng/api/delegate-token-ng/{name}"} { // clients differ in where they name the token
 		r.Handle("POST "+path, api.Bare(s.createToken))
