@@ -256,6 +256,12 @@ type Answer struct {
 // world's account.
 func (c *Client) Do(key, method, path, body string) Answer {
 	c.tb.Helper()
+	return c.Send(key, method, path, "application/json", body)
+}
+
+// Send is Do with a body of another type.
+func (c *Client) Send(key, method, path, contentType, body string) Answer {
+	c.tb.Helper()
 	named := strings.NewReplacer("ACCOUNT", c.world.Account)
 	var reader io.Reader
 	if body != "" {
@@ -269,7 +275,7 @@ func (c *Client) Do(key, method, path, body string) Answer {
 		r.Header.Set(api.HeaderKey, key)
 	}
 	if body != "" {
-		r.Header.Set("Content-Type", "application/json")
+		r.Header.Set("Content-Type", contentType)
 	}
 	answer, err := c.http.Do(r)
 	if err != nil {

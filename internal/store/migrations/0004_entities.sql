@@ -25,3 +25,25 @@ CREATE TABLE definitions (
     PRIMARY KEY (account, org, project, kind, environment, id)
 );
 CREATE INDEX definitions_by_name ON definitions (account, org, project, kind, environment, name_lower, id);
+
+-- What FirstGen clients wrote, beside the connector or secret that it became. org and project are ''.
+CREATE TABLE firstgen_providers (
+    account  text   NOT NULL,
+    org      text   NOT NULL,
+    project  text   NOT NULL,
+    id       text   NOT NULL,
+    text     text   NOT NULL,
+    revision bigint NOT NULL, -- of the connector that it is the text of
+    PRIMARY KEY (account, org, project, id),
+    FOREIGN KEY (account, org, project, id) REFERENCES connectors (account, org, project, id) ON DELETE CASCADE
+);
+CREATE TABLE firstgen_secrets (
+    account  text   NOT NULL,
+    org      text   NOT NULL,
+    project  text   NOT NULL,
+    id       text   NOT NULL,
+    text     text   NOT NULL,
+    revision bigint NOT NULL, -- 0
+    PRIMARY KEY (account, org, project, id),
+    FOREIGN KEY (account, org, project, id) REFERENCES secrets (account, org, project, id) ON DELETE CASCADE
+);
