@@ -76,6 +76,19 @@ func schema(k Kind) (object, bool) {
 			{name: "type", shape: anything{}, dropped: true},
 		}}
 		return object{fields: append(common(true), field{name: "privateSecret", shape: flag{}}), types: []variant{{"SecretText", spec}}}, true
+	case Service, Environment, Infrastructure:
+		fields := append(common(true), field{name: "yaml", shape: text{}}, field{name: "accountId", shape: text{}, dropped: true})
+		if k != Service {
+			fields = append(fields, field{name: "type", shape: text{}})
+		}
+		switch k {
+		case Environment:
+			fields = append(fields, field{name: "color", shape: text{}})
+		case Infrastructure:
+			fields = append(fields, field{name: "environmentRef", shape: text{}}, field{name: "deploymentType", shape: text{}})
+		case Connector, Secret, Organization, Project, Service:
+		}
+		return object{fields: fields}, true
 	case Organization:
 		return object{fields: common(false)}, true
 	case Project:
@@ -86,7 +99,7 @@ func schema(k Kind) (object, bool) {
 }
 
 func kinds() []string {
-	return []string{string(Connector), string(Secret), string(Organization), string(Project)}
+	return []string{string(Connector), string(Secret), string(Organization), string(Project), string(Service), string(Environment), string(Infrastructure)}
 }
 
 func common(scoped bool) []field {

@@ -102,6 +102,14 @@ const secretPrefix = "secretName:"
 // SecretName is the name in a reference to a secret.
 func SecretName(ref string) string { return strings.TrimPrefix(ref, secretPrefix) }
 
+// SecretID is the identifier of a secret by its name: the name itself where it can be one, else what it makes.
+func SecretID(name string) string {
+	if scope.CheckSecretIdentifier(name) == "" {
+		return name
+	}
+	return scope.IdentifierFromName(name)
+}
+
 // Connector translates a cloud provider. find gives the identifier of a secret by its name.
 func (p CloudProvider) Connector(account, name string, find func(name string) string) connector.Connector {
 	c := connector.Connector{Scope: scope.Scope{Account: account}, ID: scope.IdentifierFromName(name), Name: name}

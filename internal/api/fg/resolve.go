@@ -253,9 +253,7 @@ func (r *root) CreateSecret(ctx context.Context, in struct{ Input createSecretIn
 	}
 	s := secret.Secret{Scope: r.account(), Manager: secret.BuiltInManager, Kind: secret.Inline}
 	value := sent.into(&s)
-	if scope.CheckSecretIdentifier(s.Name) == "" {
-		s.ID = s.Name
-	}
+	s.ID = firstgen.SecretID(s.Name)
 	s, err := r.server.Secrets.Create(ctx, r.call.Who, s, value)
 	if err != nil {
 		return nil, said(err)

@@ -107,10 +107,7 @@ func (s *Server) secretIDs(ctx context.Context, who audit.Caller, at scope.Scope
 				return sec.ID
 			}
 		}
-		if scope.CheckSecretIdentifier(name) == "" {
-			return name
-		}
-		return scope.IdentifierFromName(name)
+		return firstgen.SecretID(name)
 	}, err
 }
 

@@ -71,11 +71,7 @@ func (s *Server) definitionRoutes(r *api.Router) {
 		r.Handle("GET "+one.path, api.Bare(func(ctx context.Context, c api.Call) (nextgen.Page[nextgen.DefinitionResponse], error) {
 			f := infra.Filter{Kind: one.kind, Scope: c.At, Search: c.Query("searchTerm"), IDs: c.QueryAll(one.ids)}
 			if one.kind == infra.Infrastructure {
-				d, err := key(c)
-				if err != nil {
-					return nextgen.Page[nextgen.DefinitionResponse]{}, err
-				}
-				f.Environment, f.Deployment = d.Environment, c.Query("deploymentType")
+				f.Environment, f.Deployment = c.Query("environmentIdentifier"), c.Query("deploymentType") // no environment: all of them
 			}
 			return s.definitionPage(ctx, c, f)
 		}))

@@ -71,7 +71,7 @@ func TestDefinitionsThatCannotBeSaved(t *testing.T) {
 		"no environment":                    {http.MethodPost, "/infrastructures", `{"name":"n","type":"ECS"}`, 400, "INVALID_REQUEST", "environmentRef"},
 		"ECS without a cluster":             {http.MethodPost, "/infrastructures", infrastructure(", cluster: c1", ""), 400, "INVALID_REQUEST", "yaml.infrastructureDefinition.spec.cluster"},
 		"ECS with another deployment":       {http.MethodPost, "/infrastructures", infrastructure("deploymentType: ECS", "deploymentType: AwsLambda"), 400, "INVALID_REQUEST", "yaml.infrastructureDefinition.deploymentType"},
-		"a list without an environment":     {http.MethodGet, "/infrastructures", "", 400, "INVALID_REQUEST", "environmentIdentifier"},
+		"one that lies in no environment":   {http.MethodGet, "/infrastructures/ecs", "", 400, "INVALID_REQUEST", "environmentIdentifier"},
 		"a page that is none":               {http.MethodGet, "/servicesV2", "&page=x", 400, "INVALID_REQUEST", "page"},
 	} {
 		t.Run(name, func(t *testing.T) {
