@@ -222,3 +222,9 @@ func TestQuestionsThatAreNone(t *testing.T) {
 		t.Errorf("%d %s", a.Status, a.Body)
 	}
 }
+
+func TestThePageOfCompatibilityIsTrue(t *testing.T) {
+	t.Parallel()
+	_, c := serve(t)
+	c.Compatibility("../../../docs/compatibility.md", "/api/")
+}

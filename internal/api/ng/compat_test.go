@@ -146,3 +146,9 @@ func TestDelegatesOfAToken(t *testing.T) {
 		t.Errorf("%d %s", a.Status, a.Body)
 	}
 }
+
+func TestThePageOfCompatibilityIsTrue(t *testing.T) {
+	t.Parallel()
+	_, c := serve(t)
+	c.Compatibility("../../../docs/compatibility.md", "/ng/api/")
+}
