@@ -186,7 +186,14 @@ func others() []openapi.Extra {
 	operator := func(path, summary string) openapi.Extra {
 		return openapi.Extra{Method: http.MethodGet, Path: path, Summary: summary, Tag: "operators", Open: true}
 	}
+	older := func(method, path, summary string) openapi.Extra {
+		return openapi.Extra{Method: method, Path: path, Summary: summary, Tag: "firstgen"}
+	}
 	return append(all,
+		older(http.MethodPost, "/api/graphql", "GraphQL of older clients, for secrets and cloud providers"),
+		older(http.MethodPost, "/api/setup-as-code/yaml/upsert-entity", "Create or change a cloud provider by its YAML"),
+		older(http.MethodGet, "/api/setup-as-code/yaml/directory", "The tree of what older clients wrote"),
+		older(http.MethodGet, "/api/setup-as-code/yaml/{rest}/{uuid}", "The YAML of a cloud provider"),
 		operator("/healthz", "The manager lives"),
 		operator("/readyz", "The manager can do its work: the database answers"),
 		operator("/metrics", "Metrics, as Prometheus reads them"),

@@ -52,8 +52,12 @@ func (s *Server) definitionRoutes(r *api.Router) {
 			}
 			return d, nil
 		}
-		r.Handle("POST "+one.path, save(s.Definitions.Create))
-		r.Handle("PUT "+one.path, save(s.Definitions.Update))
+		r.Handle("POST "+one.path, save(func(ctx context.Context, who audit.Caller, d infra.Definition) (infra.Definition, error) {
+			return s.Definitions.Create(ctx, who, d)
+		}))
+		r.Handle("PUT "+one.path, save(func(ctx context.Context, who audit.Caller, d infra.Definition) (infra.Definition, error) {
+			return s.Definitions.Update(ctx, who, d)
+		}))
 		r.Handle("GET "+one.path+"/{id}", api.Bare(func(ctx context.Context, c api.Call) (nextgen.DefinitionResponse, error) {
 			d, err := key(c)
 			if err == nil {
