@@ -54,7 +54,7 @@ func Canonical(kind Kind, body json.RawMessage) (map[string]any, error) {
 			return nil, fmt.Errorf("read %s: %w", kind, err)
 		}
 		domain := b.Domain("", infraKind(kind))
-		domain.Complete() // what is wrong with it is found elsewhere
+		_ = domain.Complete() // what is wrong with it is found elsewhere
 		wire = nextgen.FromDefinition(domain)
 	case Organization:
 		wire = &nextgen.Organization{}

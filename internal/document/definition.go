@@ -3,6 +3,7 @@ package document
 import (
 	"bytes"
 	"encoding/json"
+	"maps"
 	"path"
 	"strings"
 
@@ -50,7 +51,7 @@ func (d *doc) definition(kind Kind, body pair, given scope.Scope) (Entity, bool)
 	}
 	values := map[string]any{"yaml": string(text)}
 	read := infra.Definition{Kind: infraKind(kind), YAML: string(text)}
-	read.Complete() // problems are found by check
+	_ = read.Complete() // problems are found by check
 	if read.Scope.Org != "" {
 		values["orgIdentifier"] = read.Scope.Org
 	}
@@ -87,9 +88,7 @@ func (d *doc) checkDefinition(e *Entity, values map[string]any) {
 	if err := through(nextgen.FromDefinition(def), &all); err != nil {
 		return
 	}
-	for key, value := range all {
-		values[key] = value
-	}
+	maps.Copy(values, all)
 }
 
 // firstGen reads the cloud provider of an older client. Its name is that of its file.

@@ -94,7 +94,7 @@ func TestProblemsOfDefinitions(t *testing.T) {
 		"no name":                {"service:\n  description: d\n", []string{"f.yaml:1:1: service.identifier: is required", "f.yaml:1:1: service.name: is required"}},
 		"an AWS type incomplete": {strings.Replace(ecs, ", cluster: c", "", 1), []string{"f.yaml:1:1: infrastructureDefinition.spec.cluster: is required for type ECS"}},
 		"an environment's type":  {"environment:\n  name: a\n  type: Odd\n", []string{`f.yaml:1:1: environment.type: "Odd" is not a type of environment; use PreProduction or Production`}},
-		"a field beside yaml":    {"service:\n  nmae: a\n  yaml: \"service: {name: a}\"\n", []string{"f.yaml:2:3: service.nmae: is not known; did you mean name?"}},
+		"a field beside yaml":    {"service:\n  nam: a\n  yaml: \"service: {name: a}\"\n", []string{"f.yaml:2:3: service.nam: is not known; did you mean name?"}},
 		"another organization":   {strings.Replace(ecs, "orgIdentifier: o", "orgIdentifier: 9", 1), nil},
 	} {
 		_, problems := document.Read("f.yaml", strings.NewReader(tt.text))

@@ -162,5 +162,5 @@ func FromConnector(c connector.Connector, find func(id string) string) ([]byte, 
 	if len(c.Selectors) > 0 {
 		p.Tag = c.Selectors[0]
 	}
-	return yaml.Marshal(p)
+	return yaml.Marshal(p) //nolint:gosec // the id of an access key, which is no secret
 }

@@ -75,8 +75,7 @@ func (b *Connector) UnmarshalJSON(text []byte) error {
 		Spec json.RawMessage `json:"spec"`
 	}
 	err := json.Unmarshal(text, &in)
-	var wrong *json.UnmarshalTypeError
-	if errors.As(err, &wrong) {
+	if wrong, ok := errors.AsType[*json.UnmarshalTypeError](err); ok {
 		wrong.Field = strings.TrimPrefix(wrong.Field, "plain.")
 	}
 	*b = Connector(in.plain)

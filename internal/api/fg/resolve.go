@@ -31,7 +31,7 @@ func said(err error) error {
 	if err == nil {
 		return nil
 	}
-	return errors.New(fault.Sentence(err)) //nolint:err113 // the kind has no meaning in GraphQL
+	return errors.New(fault.Sentence(err))
 }
 
 // Long is a time in milliseconds since 1970.
@@ -42,7 +42,7 @@ func (Long) ImplementsGraphQLType(name string) bool { return name == "Long" }
 
 // UnmarshalGraphQL refuses it as input: no call takes one.
 func (*Long) UnmarshalGraphQL(any) error {
-	return errors.New("a Long cannot be sent") //nolint:err113 // as above
+	return errors.New("a Long cannot be sent")
 }
 
 type usageScope struct {
@@ -114,7 +114,7 @@ type secretByID struct {
 
 func onlyText(kind string) error {
 	if kind != encryptedText {
-		return fmt.Errorf("secrets of type %s are not supported: Belay keeps those of type %s", kind, encryptedText) //nolint:err113 // as above
+		return fmt.Errorf("secrets of type %s are not supported: Belay keeps those of type %s", kind, encryptedText)
 	}
 	return nil
 }
@@ -125,11 +125,11 @@ func (r *root) Secret(ctx context.Context, in secretByID) (*anySecret, error) {
 		return nil, err
 	}
 	if len(in.SecretID) > scope.MaxIdentifier {
-		return nil, fmt.Errorf("No secret exists with the id %.40s", in.SecretID) //nolint:err113,staticcheck // clients look for these words
+		return nil, fmt.Errorf("No secret exists with the id %.40s", in.SecretID) //nolint:staticcheck // clients look for these words
 	}
 	s, err := r.server.Secrets.Secret(ctx, r.call.Who, r.account(), in.SecretID)
 	if fault.KindOf(err) == fault.NotFound {
-		return nil, fmt.Errorf("No secret exists with the id %s", in.SecretID) //nolint:err113,staticcheck // clients look for these words
+		return nil, fmt.Errorf("No secret exists with the id %s", in.SecretID) //nolint:staticcheck // clients look for these words
 	}
 	if err != nil {
 		return nil, said(err)
@@ -147,7 +147,7 @@ func (r *root) SecretByName(ctx context.Context, in struct{ Name, SecretType str
 		return nil, said(err)
 	}
 	if len(list) == 0 || list[0].Name != in.Name {
-		return nil, fmt.Errorf("No secret exists with the name %.200s", in.Name) //nolint:err113,staticcheck // clients look for these words
+		return nil, fmt.Errorf("No secret exists with the name %.200s", in.Name) //nolint:staticcheck // clients look for these words
 	}
 	return r.view(ctx, list[0])
 }
@@ -161,7 +161,7 @@ func manager() *managerView {
 // SecretManager knows the built-in one.
 func (r *root) SecretManager(in struct{ SecretManagerID string }) (*managerView, error) {
 	if in.SecretManagerID != secret.BuiltInManager {
-		return nil, fmt.Errorf("no secret manager exists with the id %.200s", in.SecretManagerID) //nolint:err113 // as above
+		return nil, fmt.Errorf("no secret manager exists with the id %.200s", in.SecretManagerID)
 	}
 	return manager(), nil
 }
@@ -169,7 +169,7 @@ func (r *root) SecretManager(in struct{ SecretManagerID string }) (*managerView,
 // SecretManagerByName knows the built-in one.
 func (r *root) SecretManagerByName(in struct{ Name string }) (*managerView, error) {
 	if in.Name != secret.BuiltInManager {
-		return nil, fmt.Errorf("no secret manager exists with the name %.200s", in.Name) //nolint:err113 // as above
+		return nil, fmt.Errorf("no secret manager exists with the name %.200s", in.Name)
 	}
 	return manager(), nil
 }
@@ -249,7 +249,7 @@ func (r *root) CreateSecret(ctx context.Context, in struct{ Input createSecretIn
 	}
 	sent := in.Input.EncryptedText
 	if sent == nil {
-		return nil, errors.New("encryptedText is required") //nolint:err113 // as above
+		return nil, errors.New("encryptedText is required")
 	}
 	s := secret.Secret{Scope: r.account(), Manager: secret.BuiltInManager, Kind: secret.Inline}
 	value := sent.into(&s)
@@ -272,7 +272,7 @@ func (r *root) UpdateSecret(ctx context.Context, in struct{ Input updateSecretIn
 	}
 	sent := in.Input.EncryptedText
 	if sent == nil || len(in.Input.SecretID) > scope.MaxIdentifier {
-		return nil, errors.New("secretId and encryptedText are required") //nolint:err113 // as above
+		return nil, errors.New("secretId and encryptedText are required")
 	}
 	s, err := r.server.Secrets.Secret(ctx, r.call.Who, r.account(), in.Input.SecretID)
 	if err != nil {
@@ -301,7 +301,7 @@ func (r *root) DeleteSecret(ctx context.Context, in struct {
 		return nil, err
 	}
 	if len(in.Input.SecretID) > scope.MaxIdentifier {
-		return nil, errors.New("secretId is too long") //nolint:err113 // as above
+		return nil, errors.New("secretId is too long")
 	}
 	err := r.server.Secrets.Delete(ctx, r.call.Who, r.account(), in.Input.SecretID, false)
 	return &deletePayload{in.Input.ClientMutationID}, said(err)
@@ -350,7 +350,7 @@ func (r *root) find(ctx context.Context, is func(provider) bool, what, word stri
 	}
 	i := slices.IndexFunc(list, is)
 	if i < 0 {
-		return nil, fmt.Errorf("no cloud provider exists with the %s %s", what, strings.ToValidUTF8(word[:min(len(word), 200)], "")) //nolint:err113 // as above
+		return nil, fmt.Errorf("no cloud provider exists with the %s %s", what, strings.ToValidUTF8(word[:min(len(word), 200)], ""))
 	}
 	return viewOf(list[i]), nil
 }
@@ -411,7 +411,7 @@ func (r *root) DeleteCloudProvider(ctx context.Context, in struct {
 		return nil, said(err)
 	}
 	if !slices.ContainsFunc(list, func(p provider) bool { return p.ID == in.Input.CloudProviderID }) {
-		return nil, fmt.Errorf("no cloud provider exists with the id %.100s", in.Input.CloudProviderID) //nolint:err113 // as above
+		return nil, fmt.Errorf("no cloud provider exists with the id %.100s", in.Input.CloudProviderID)
 	}
 	err = r.server.Connectors.Delete(ctx, r.call.Who, r.account(), in.Input.CloudProviderID)
 	return &deletePayload{in.Input.ClientMutationID}, said(err)

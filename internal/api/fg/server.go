@@ -95,7 +95,7 @@ type graphError struct {
 }
 
 // status is the numbers that clients act on; everything else is 200.
-var status = []struct { //nolint:gochecknoglobals // a table
+var status = []struct {
 	kind fault.Kind
 	http int
 	code string

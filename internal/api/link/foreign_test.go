@@ -7,6 +7,7 @@ import (
 	"crypto/cipher"
 	"crypto/rand"
 	"encoding/base64"
+	"encoding/hex"
 	"encoding/json"
 	"fmt"
 	"io"
@@ -85,7 +86,7 @@ func (f *foreign) send(method, path string, body any) (int, string) {
 	if strings.Contains(path, "?") {
 		sign = "&"
 	}
-	r, err := http.NewRequestWithContext(context.Background(), method, f.base+path+sign+"accountId="+f.account, bytes.NewReader(text)) //nolint:usetesting // calls outlive a failed test
+	r, err := http.NewRequestWithContext(context.Background(), method, f.base+path+sign+"accountId="+f.account, bytes.NewReader(text))
 	if err != nil {
 		f.t.Fatal(err)
 	}
@@ -120,7 +121,7 @@ func (f *foreign) must(method, path string, body, out any) {
 
 func (f *foreign) self() map[string]any {
 	return map[string]any{
-		"accountId": f.account, "delegateName": "runner-1", "delegateRandomToken": fmt.Sprintf("%x", f.token), "lastHeartBeat": f.clock().UnixMilli(),
+		"accountId": f.account, "delegateName": "runner-1", "delegateRandomToken": hex.EncodeToString(f.token), "lastHeartBeat": f.clock().UnixMilli(),
 		"delegateType": "DOCKER", "ng": true, "pollingModeEnabled": true, "hostName": "dlite-host1", "connected": true, "keepAlivePacket": true,
 		"sequenceNum": 1, "ip": "10.0.0.9", "supportedTaskTypes": []string{pingKind, onceKind}, "tags": []string{"vm"}, "heartbeatAsObject": true,
 	}
@@ -242,7 +243,7 @@ func TestAForeignDelegateDoesItsWork(t *testing.T) {
 	if done := w.task(failed.ID); done.State != task.Failed || !strings.Contains(done.Failure.Message, "disk full") {
 		t.Errorf("%s %+v", done.State, done.Failure)
 	}
-	if strings.Contains(w.log.String(), fmt.Sprintf("%x", f.token)) {
+	if strings.Contains(w.log.String(), hex.EncodeToString(f.token)) {
 		t.Error("the log has the token")
 	}
 }

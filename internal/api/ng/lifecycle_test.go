@@ -2,6 +2,7 @@ package ng_test
 
 import (
 	"encoding/json"
+	"maps"
 	"net/http"
 	"net/url"
 	"strings"
@@ -48,7 +49,7 @@ func resourceKinds() map[string]resourceKind {
 			},
 			second: map[string]any{"name": "prod aws 2", "tags": map[string]any{}},
 			find: func(at, name string) (string, string, string) {
-				text, _ := json.Marshal(map[string]any{"connectorNames": []string{name}, "types": []string{"Aws"}, "filterType": "Connector"}) //nolint:errchkjson // texts
+				text, _ := json.Marshal(map[string]any{"connectorNames": []string{name}, "types": []string{"Aws"}, "filterType": "Connector"})
 				return http.MethodPost, "/connectors/listV2" + at + older, string(text)
 			},
 			hidden: []string{"_", "connectorType"},
@@ -125,17 +126,14 @@ func TestLifeCycles(t *testing.T) {
 func lifeCycle(t *testing.T, w *apitest.World, c *apitest.Client, k resourceKind, fields map[string]any) {
 	t.Helper()
 	const id = "life_1"
-	at := account
 	entity := map[string]any{"identifier": id}
+	maps.Copy(entity, fields)
+	query := url.Values{}
 	for field, value := range fields {
-		at += "&" + field + "=" + value.(string) //nolint:forcetypeassert // of the table
-		entity[field] = value
+		query.Set(field, value.(string))
 	}
-	put := func(values map[string]any) {
-		for field, value := range values {
-			entity[field] = value
-		}
-	}
+	at := strings.TrimSuffix(account+"&"+query.Encode(), "&")
+	put := func(values map[string]any) { maps.Copy(entity, values) }
 	write := func(method string) {
 		t.Helper()
 		body := any(entity)
@@ -156,7 +154,7 @@ func lifeCycle(t *testing.T, w *apitest.World, c *apitest.Client, k resourceKind
 	read := func() { t.Helper(); k.same(t, "a read", entity, c.Must(http.MethodGet, one, "")) }
 	find := func() {
 		t.Helper()
-		method, path, body := k.find(at, entity["name"].(string)) //nolint:forcetypeassert // of the table
+		method, path, body := k.find(at, entity["name"].(string))
 		found := data[nextgen.Page[map[string]any]](t, c.Must(method, "/ng/api"+path, body))
 		if len(found.Content) == 0 {
 			t.Fatal("it is not found by name")
