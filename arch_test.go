@@ -50,6 +50,8 @@ var ring = map[string]int{
 	"internal/awstask":   1,
 	"internal/preflight": 1,
 	"internal/oidc":      1,
+	"internal/infra":     1,
+	"internal/firstgen":  1,
 
 	// 2, technology: packages that do not know one another
 	"internal/store":           2,
@@ -65,6 +67,7 @@ var ring = map[string]int{
 	"internal/api/openapi":  3,
 	"internal/api/v1":       3,
 	"internal/api/link":     3,
+	"internal/api/fg":       3,
 	"internal/agent":        3,
 	"internal/document":     3,
 	"internal/web":          3,
@@ -92,6 +95,9 @@ var arrows = map[string][]string{
 	// a preflight is a question about a connector's identity
 	"internal/preflight": {"internal/connector"},
 	"internal/oidc":      {"internal/connector"},
+
+	// a cloud provider becomes a connector
+	"internal/firstgen": {"internal/connector"},
 
 	// the contract of every store is a test library
 	"internal/store/storetest": {"internal/store", "internal/belaytest"},

@@ -87,6 +87,9 @@ func (x *exchange) call() (Call, error) {
 	q := x.request.URL.Query()
 	account := q.Get("accountIdentifier")
 	if account == "" {
+		account = q.Get("accountId") // as FirstGen calls it
+	}
+	if account == "" {
 		account = x.who.Account
 	}
 	c := Call{Who: x.who, At: scope.Scope{Account: account, Org: q.Get("orgIdentifier"), Project: q.Get("projectIdentifier")}, x: x, q: q}
@@ -110,6 +113,9 @@ func (c Call) Path(name string) string { return c.x.request.PathValue(name) }
 
 // Query is a word of the query, the first when there are several.
 func (c Call) Query(name string) string { return c.q.Get(name) }
+
+// Header is a header of the request.
+func (c Call) Header(name string) string { return c.x.request.Header.Get(name) }
 
 // QueryAll are the words of the query under a name, whether it is repeated or holds a list with commas.
 func (c Call) QueryAll(name string) []string {

@@ -39,6 +39,19 @@ const (
 	ProjectUpdate      Action = "project.update"
 	ProjectDelete      Action = "project.delete"
 
+	ServiceRead          Action = "service.read"
+	ServiceCreate        Action = "service.create"
+	ServiceUpdate        Action = "service.update"
+	ServiceDelete        Action = "service.delete"
+	EnvironmentRead      Action = "environment.read"
+	EnvironmentCreate    Action = "environment.create"
+	EnvironmentUpdate    Action = "environment.update"
+	EnvironmentDelete    Action = "environment.delete"
+	InfrastructureRead   Action = "infrastructure.read"
+	InfrastructureCreate Action = "infrastructure.create"
+	InfrastructureUpdate Action = "infrastructure.update"
+	InfrastructureDelete Action = "infrastructure.delete"
+
 	DelegateRead        Action = "delegate.read"
 	DelegatePing        Action = "delegate.ping"
 	DelegateTokenRead   Action = "delegate-token.read"
@@ -65,10 +78,12 @@ const (
 // needs is the weakest role that may do an action. A new action belongs to administrators until it is placed here.
 func needs(a Action) Role {
 	switch a {
-	case ConnectorRead, SecretRead, OrganizationRead, ProjectRead, DelegateRead, FlagRead, TaskRead, OIDCRead:
+	case ConnectorRead, SecretRead, OrganizationRead, ProjectRead, DelegateRead, FlagRead, TaskRead, OIDCRead,
+		ServiceRead, EnvironmentRead, InfrastructureRead:
 		return Viewer
 	case ConnectorCreate, ConnectorUpdate, ConnectorDelete, ConnectorTest, ConnectorUse, ConnectorPreflight,
-		SecretCreate, SecretUpdate, SecretDelete, DelegatePing, DelegateTokenRead:
+		SecretCreate, SecretUpdate, SecretDelete, DelegatePing, DelegateTokenRead,
+		ServiceCreate, ServiceUpdate, ServiceDelete, EnvironmentCreate, EnvironmentUpdate, EnvironmentDelete, InfrastructureCreate, InfrastructureUpdate, InfrastructureDelete:
 		return Editor
 	case OrganizationCreate, OrganizationUpdate, OrganizationDelete, ProjectCreate, ProjectUpdate, ProjectDelete,
 		DelegateTokenCreate, DelegateTokenRevoke, DelegateTokenDelete, DelegateTokenReveal,

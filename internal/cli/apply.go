@@ -83,7 +83,7 @@ func (a *app) apply(ctx context.Context, flags applyFlags, only document.Kind) e
 		return err
 	}
 	// What others live in comes first.
-	rank := []document.Kind{document.Organization, document.Project, document.Secret, document.Connector}
+	rank := []document.Kind{document.Organization, document.Project, document.Secret, document.Connector, document.Service, document.Environment, document.Infrastructure}
 	slices.SortStableFunc(entities, func(x, y document.Entity) int {
 		return slices.Index(rank, x.Kind) - slices.Index(rank, y.Kind)
 	})
@@ -256,6 +256,12 @@ func route(e document.Entity) (collection, single string) {
 		return "/v2/secrets", "/v2/secrets/" + url.PathEscape(e.ID)
 	case document.Organization:
 		return "/organizations", "/organizations/" + url.PathEscape(e.ID)
+	case document.Service:
+		return "/servicesV2", "/servicesV2/" + url.PathEscape(e.ID)
+	case document.Environment:
+		return "/environmentsV2", "/environmentsV2/" + url.PathEscape(e.ID)
+	case document.Infrastructure:
+		return "/infrastructures", "/infrastructures/" + url.PathEscape(e.ID)
 	case document.Project:
 	}
 	return "/projects", "/projects/" + url.PathEscape(e.ID)
@@ -266,8 +272,21 @@ func (a *app) applyOne(ctx context.Context, c *client, e document.Entity, dry bo
 	done := applied{Kind: e.Kind, ID: e.ID, Org: e.Scope.Org, Project: e.Scope.Project, File: e.File, Warnings: e.Warnings}
 	collection, single := route(e)
 	var stored map[string]json.RawMessage
-	err := c.ng(ctx, http.MethodGet, single, query(e.Scope), nil, &stored)
-	body := map[string]json.RawMessage{string(e.Kind): e.Body}
+	where := query(e.Scope)
+	if e.Within != "" {
+		where.Set("environmentIdentifier", e.Within)
+	}
+	err := c.ng(ctx, http.MethodGet, single, where, nil, &stored)
+	word, body := string(e.Kind), any(map[string]json.RawMessage{string(e.Kind): e.Body})
+	switch e.Kind {
+	case document.Service, document.Environment:
+		body, single = e.Body, collection
+	case document.Infrastructure:
+		word, body, single = "infrastructure", e.Body, collection
+	case document.Connector:
+		single = collection
+	case document.Secret, document.Organization, document.Project:
+	}
 	switch {
 	case absent(err), err != nil && dry && !fatal(err) && comes(e, all):
 		done.Action = created
@@ -282,7 +301,7 @@ func (a *app) applyOne(ctx context.Context, c *client, e document.Entity, dry bo
 	case err != nil:
 		return done, err
 	}
-	done.Changes, err = difference(e, stored[string(e.Kind)])
+	done.Changes, err = difference(e, stored[word])
 	if err != nil {
 		return done, err
 	}
@@ -293,9 +312,6 @@ func (a *app) applyOne(ctx context.Context, c *client, e document.Entity, dry bo
 	done.Action = changed
 	if dry {
 		return done, nil
-	}
-	if e.Kind == document.Connector {
-		single = collection
 	}
 	return done, c.ng(ctx, http.MethodPut, single, query(e.Scope), body, nil)
 }
@@ -315,7 +331,7 @@ func external(e document.Entity) bool {
 			ValueType string `json:"valueType"`
 		} `json:"spec"`
 	}
-	return json.Unmarshal(e.Body, &body) == nil && body.Spec.ValueType == "Reference"
+	return json.Unmarshal(e.Body, &body) == nil && (body.Spec.ValueType == "Reference" || body.Spec.ValueType == "CustomSecretManagerValues")
 }
 
 func scopeFlags(at scope.Scope) string {

@@ -166,6 +166,7 @@ type commands struct {
 	Manager   managerCmd   `cmd:"" help:"Run a manager."`
 	Sandbox   sandboxCmd   `cmd:"" help:"Run a sandbox in the place of AWS, and set its scene."`
 	Delegate  delegateCmd  `cmd:"" help:"Run a delegate, see who is there, keep delegate tokens."`
+	Export    exportCmd    `cmd:"" help:"Write every entity as YAML that can be applied."`
 	Apply     applyCmd     `cmd:"" help:"Make entities as files describe them."`
 	Connector connectorCmd `cmd:"" help:"Keep and test connectors."`
 	Policy    policyCmd    `cmd:"" help:"Look into IAM: what actions, resources and policies mean."`

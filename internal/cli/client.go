@@ -389,6 +389,8 @@ func pages[T any](ctx context.Context, c *client, method, path string, q url.Val
 	for i := 0; ; i++ {
 		q.Set("pageIndex", strconv.Itoa(i))
 		q.Set("pageSize", size)
+		q.Set("page", q.Get("pageIndex")) // some lists call it so
+		q.Set("size", size)
 		var p page[T]
 		if err := c.ng(ctx, method, path, q, body, &p); err != nil {
 			return nil, err

@@ -70,7 +70,7 @@ func (c Connector) OnDelegate() bool {
 	switch c.Credential.(type) {
 	case InheritFromDelegate, IRSA:
 		return true // they are the delegate's own credentials
-	case ManualConfig, OIDC:
+	case ManualConfig, OIDC, Kubernetes:
 	}
 	return c.ExecuteOnDelegate == nil || *c.ExecuteOnDelegate
 }

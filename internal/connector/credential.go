@@ -1,8 +1,15 @@
 package connector
 
-import "github.com/belay-dev/belay/internal/scope"
+import (
+	"encoding/json"
+	"slices"
+	"strings"
 
-// Credential is how a connector gets its first credentials. The four ways are the types of this file.
+	"github.com/belay-dev/belay/internal/scope"
+)
+
+// Credential is how a connector gets its first credentials. Four ways are for AWS; Kubernetes stands
+// for a connector of another type, which is kept only.
 //
 //sumtype:decl
 type Credential interface{ isCredential() }
@@ -30,10 +37,17 @@ type OIDC struct {
 	SessionTagKeys []string
 }
 
+// Kubernetes is the connector of a cluster (type K8sCluster) as clients write it. Belay keeps it and gives it back; it
+// neither tests nor uses it.
+type Kubernetes struct {
+	Spec []byte // JSON of connector.spec as it came
+}
+
 func (ManualConfig) isCredential()        {}
 func (InheritFromDelegate) isCredential() {}
 func (IRSA) isCredential()                {}
 func (OIDC) isCredential()                {}
+func (Kubernetes) isCredential()          {}
 
 // SecretRefs are the references to secrets that the connector holds, without the empty ones.
 func (c Connector) SecretRefs() []scope.Ref {
@@ -45,7 +59,45 @@ func (c Connector) SecretRefs() []scope.Ref {
 				refs = append(refs, ref)
 			}
 		}
+	case Kubernetes:
+		refs = refsIn(credential.Spec)
 	case InheritFromDelegate, IRSA, OIDC:
 	}
 	return refs
+}
+
+// Tested reports whether Belay can test and use the connector, or only keeps it.
+func (c Connector) Tested() bool {
+	_, kept := c.Credential.(Kubernetes)
+	return !kept
+}
+
+// refsIn are the references to secrets in JSON whose fields Belay does not know one by one: the texts under keys that end
+// in Ref.
+func refsIn(spec []byte) []scope.Ref {
+	var value any
+	if json.Unmarshal(spec, &value) != nil {
+		return nil
+	}
+	var refs []scope.Ref
+	var walk func(v any)
+	walk = func(v any) {
+		switch v := v.(type) {
+		case map[string]any:
+			for key, inner := range v {
+				if ref, ok := inner.(string); ok && ref != "" && strings.HasSuffix(key, "Ref") {
+					refs = append(refs, scope.Ref(ref))
+					continue
+				}
+				walk(inner)
+			}
+		case []any:
+			for _, inner := range v {
+				walk(inner)
+			}
+		}
+	}
+	walk(value)
+	slices.Sort(refs) // the order of a map is none
+	return slices.Compact(refs)
 }

@@ -31,6 +31,20 @@ type Stored struct {
 	LastActivity  time.Time
 }
 
+// Types of connectors, as the NextGen API spells them.
+const (
+	TypeAWS        = "Aws"
+	TypeKubernetes = "K8sCluster"
+)
+
+// Type is what the connector leads to.
+func (c Connector) Type() string {
+	if _, ok := c.Credential.(Kubernetes); ok {
+		return TypeKubernetes
+	}
+	return TypeAWS
+}
+
 // Filter narrows a listing. Zero fields do not narrow; those that are set must all hold.
 type Filter struct {
 	Scope     scope.Scope
@@ -46,6 +60,7 @@ type Filter struct {
 	Description string
 	// Inheriting narrows to connectors that use a delegate's own credentials (true) or that do not (false).
 	Inheriting *bool
+	Types      []string // TypeAWS, TypeKubernetes
 	Sort       Sort
 	Descending bool
 	Offset     int

@@ -133,6 +133,9 @@ func (s *Service) Test(ctx context.Context, who audit.Caller, at scope.Scope, id
 	if err != nil {
 		return Test{}, err
 	}
+	if !stored.Tested() {
+		return Test{}, fault.New(fault.Invalid, "%s", keptOnly(stored.Connector))
+	}
 	testID, recorded, err := s.start(ctx, stored.Connector, o, who.Name)
 	if err != nil {
 		return Test{}, err
@@ -143,6 +146,11 @@ func (s *Service) Test(ctx context.Context, who audit.Caller, at scope.Scope, id
 		}
 	}
 	return s.Store.Test(ctx, at.Account, testID)
+}
+
+// keptOnly says why a connector is neither tested nor used.
+func keptOnly(c Connector) string {
+	return fmt.Sprintf("connector %s is one of a Kubernetes cluster, which Belay keeps for its clients; to test or use it is not supported", c.ID)
 }
 
 func waiting(err error, id string) error {
@@ -183,6 +191,8 @@ func (s *Service) Gate(ctx context.Context, c Connector) (*NotRun, error) {
 		}
 	case OIDC:
 		flag, what = oidc, "OIDC is"
+	case Kubernetes:
+		return &NotRun{Cause: NotPrepared, Message: keptOnly(c)}, nil
 	case InheritFromDelegate, IRSA:
 	}
 	if flag == "" {

@@ -1,6 +1,7 @@
 package connector
 
 import (
+	"encoding/json"
 	"fmt"
 	"math"
 	"slices"
@@ -20,6 +21,7 @@ const (
 	maxText        = 2048
 	maxRetries     = 100
 	maxDelay       = 24 * time.Hour
+	maxKept        = 64 << 10 // bytes of a spec that Belay does not read
 	minSession     = 15 * time.Minute
 	maxSession     = 12 * time.Hour
 )
@@ -123,9 +125,49 @@ func (c Connector) checkCredential(problems *fault.Problems) {
 				problems.Add(path, fmt.Sprintf("%.40q is there twice", key))
 			}
 		}
+	case Kubernetes:
+		checkKubernetes(c.Scope, credential, problems)
 	case InheritFromDelegate, IRSA:
 	case nil:
 		problems.Add("connector.spec.credential.type", "is required: ManualConfig, InheritFromDelegate, Irsa or OidcAuthentication")
+	}
+}
+
+// checkKubernetes asks no more of a cluster's connector than that clients can read it back: some crash on a type of
+// credential that they do not know.
+func checkKubernetes(at scope.Scope, k Kubernetes, problems *fault.Problems) {
+	const path = "connector.spec"
+	var spec struct {
+		Credential *struct {
+			Type string `json:"type"`
+			Spec struct {
+				Auth struct {
+					Type string `json:"type"`
+				} `json:"auth"`
+			} `json:"spec"`
+		} `json:"credential"`
+	}
+	if len(k.Spec) > maxKept {
+		problems.Add(path, fmt.Sprintf("has %d bytes, at most %d are kept", len(k.Spec), maxKept))
+		return
+	}
+	if err := json.Unmarshal(k.Spec, &spec); err != nil || spec.Credential == nil {
+		problems.Add(path+".credential", "is required: how the cluster is reached")
+		return
+	}
+	switch auth := spec.Credential.Spec.Auth.Type; spec.Credential.Type {
+	case "InheritFromDelegate":
+	case "ManualConfig":
+		if known := []string{"UsernamePassword", "ServiceAccount", "ClientKeyCert", "OpenIdConnect"}; !slices.Contains(known, auth) {
+			problems.Add(specPath+"auth.type", fmt.Sprintf("%.60q is not known; use %s", auth, strings.Join(known, ", ")))
+		}
+	default:
+		problems.Add(path+".credential.type", fmt.Sprintf("%.60q is not known for a cluster; use InheritFromDelegate or ManualConfig", spec.Credential.Type))
+	}
+	for _, ref := range refsIn(k.Spec) {
+		if p := ref.Check(at); p != "" {
+			problems.Add(path, fmt.Sprintf("the reference %.60q: %s", string(ref), p))
+		}
 	}
 }
 
@@ -283,6 +325,8 @@ func (c Connector) Warnings() []string {
 			warnings = append(warnings, "no delegateSelectors: whichever delegate is free lends its own role, so name the ones that may")
 		}
 	case ManualConfig, OIDC:
+	case Kubernetes:
+		warnings = append(warnings, "Belay keeps connectors of type K8sCluster, and neither tests nor uses them")
 	}
 	return warnings
 }

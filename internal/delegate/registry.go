@@ -78,13 +78,15 @@ func (r *Registry) dropLocked(id ID) {
 }
 
 // Register adds a delegate or brings one back. A delegate that restarts on the same host under the same name and token
-// gets its id back when the old one is silent or says so itself by sending the id.
+// gets its id back when the old one is silent, see quietAfter, or says so itself by sending the id.
 func (r *Registry) Register(ctx context.Context, d Delegate) (Delegate, error) {
 	now := r.Now().UTC()
 	d.LastSeen, d.RegisteredAt, d.Draining, d.Busy = now, now, false, ""
 	r.mu.Lock()
 	if old, ok := r.all[d.ID]; ok && old.Scope.Account == d.Scope.Account && old.TokenID == d.TokenID {
 		d.RegisteredAt = old.RegisteredAt
+	} else if old := r.returnedLocked(d, now); old != nil {
+		d.ID, d.RegisteredAt = old.ID, old.RegisteredAt
 	} else {
 		d.ID = NewID()
 	}
@@ -94,6 +96,25 @@ func (r *Registry) Register(ctx context.Context, d Delegate) (Delegate, error) {
 		return Delegate{}, err
 	}
 	return d, nil
+}
+
+// quietAfter is when nobody lives under an id any more: a delegate is heard at each poll and at each heartbeat.
+const quietAfter = PollHeld + HeartbeatEvery
+
+// returnedLocked finds the delegate that d was before it lost its id: the one of the same token, name and host that was
+// not heard for longer than a living one can be. Two replicas on one host are never taken for one another.
+func (r *Registry) returnedLocked(d Delegate, now time.Time) *entry {
+	if d.HostName == "" {
+		return nil
+	}
+	var last *entry
+	for _, e := range r.account[d.Scope.Account] {
+		if e.TokenID == d.TokenID && e.Name == d.Name && e.HostName == d.HostName && now.Sub(e.LastSeen) > quietAfter &&
+			(last == nil || e.LastSeen.After(last.LastSeen)) {
+			last = e
+		}
+	}
+	return last
 }
 
 // Adopt brings a delegate back under the id that it says it has: one whose row was lost, or that registered with another

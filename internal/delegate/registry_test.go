@@ -161,6 +161,44 @@ func TestPresenceAfterARestart(t *testing.T) {
 	})
 }
 
+// Clients register without an id when they start: the one that was there before is theirs, once it cannot live any more.
+func TestADelegateThatComesBackWithoutItsID(t *testing.T) {
+	t.Parallel()
+	now := time.Date(2026, 11, 23, 10, 0, 0, 0, time.UTC)
+	r := &delegate.Registry{Store: &memory{rows: map[delegate.ID]delegate.Delegate{}}, Log: slog.New(slog.DiscardHandler), Now: func() time.Time { return now }}
+	if err := r.Load(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	join := func(token, name, host string) delegate.Delegate {
+		t.Helper()
+		d, err := r.Register(t.Context(), delegate.Delegate{Scope: scope.Scope{Account: "a"}, TokenID: token, Name: name, HostName: host})
+		if err != nil {
+			t.Fatal(err)
+		}
+		return d
+	}
+	first := join("t1", "eks", "h1")
+	now = now.Add(delegate.PollHeld) // it may be held by a poll
+	second := join("t1", "eks", "h1")
+	if second.ID == first.ID {
+		t.Error("two replicas on one host were taken for one")
+	}
+	now = now.Add(delegate.PollHeld + delegate.HeartbeatEvery + time.Second)
+	for name, other := range map[string]delegate.Delegate{
+		"another host": join("t1", "eks", "h2"), "another name": join("t1", "vm", "h1"), "another token": join("t2", "eks", "h1"), "no host": join("t1", "eks", ""),
+	} {
+		if other.ID == first.ID || other.ID == second.ID {
+			t.Errorf("%s: got the id of another", name)
+		}
+	}
+	if back := join("t1", "eks", "h1"); back.ID != second.ID || !back.RegisteredAt.Equal(second.RegisteredAt) {
+		t.Errorf("came back as %s, registered at %s", back.ID, back.RegisteredAt)
+	}
+	if next := join("t1", "eks", "h1"); next.ID != first.ID {
+		t.Errorf("the second came back as %s", next.ID)
+	}
+}
+
 func TestAnotherTokenCannotTakeADelegatesID(t *testing.T) {
 	t.Parallel()
 	r := registry(t, &memory{rows: map[delegate.ID]delegate.Delegate{}})

@@ -48,6 +48,14 @@ func Canonical(kind Kind, body json.RawMessage) (map[string]any, error) {
 		}
 		domain, _, _ := s.Domain("")
 		wire = nextgen.FromSecret(domain)
+	case Service, Environment, Infrastructure:
+		var b nextgen.Definition
+		if err := json.Unmarshal(body, &b); err != nil {
+			return nil, fmt.Errorf("read %s: %w", kind, err)
+		}
+		domain := b.Domain("", infraKind(kind))
+		_ = domain.Complete() // what is wrong with it is found elsewhere
+		wire = nextgen.FromDefinition(domain)
 	case Organization:
 		wire = &nextgen.Organization{}
 	case Project:

@@ -1,10 +1,12 @@
 // Package document reads and writes the files that describe entities: connectors, secrets without their values,
-// organizations and projects, in YAML or JSON (which is YAML), several to a file.
+// organizations, projects, services, environments and infrastructure definitions, in YAML or JSON (which is YAML), several to a file.
 //
 // A file is untrusted text, so it is bounded, and everything that is wrong with it is found in one reading: each problem
 // has file, line, column and the path of the field. The shapes are those of the NextGen API, so that a file holds what
 // the API would be sent; what one of those shapes does not know is a problem here, though the API lets it pass, because
-// a misspelt key in a file would otherwise be lost without a word.
+// a misspelt key in a file would otherwise be lost without a word. Of a service, an environment or an infrastructure
+// definition the whole document is kept, so it is read no further than the manager reads it. The YAML of an older client's
+// cloud provider (package firstgen) is read as the connector that it becomes.
 //
 // Two features of YAML are left out. A key may not be there twice, and << does not merge. Aliases work, until what they
 // stand for grows over the bounds.
@@ -44,6 +46,10 @@ const (
 	Secret       Kind = "secret"
 	Organization Kind = "organization"
 	Project      Kind = "project"
+	// The kinds whose own document the manager keeps byte for byte.
+	Service        Kind = "service"
+	Environment    Kind = "environment"
+	Infrastructure Kind = "infrastructureDefinition"
 )
 
 // Entity is one thing that a file describes. It has passed every check that needs no manager.
@@ -52,6 +58,8 @@ type Entity struct {
 	Scope scope.Scope // without its account: a file does not know it. An organization and a project lie in what holds them
 	ID    string      // as it was written, or made from the name
 	Name  string
+	// Within is the environment of an infrastructure definition.
+	Within string
 	// Body is the entity as the API takes it, without the outer key: what was written, with identifier and scope filled in.
 	Body json.RawMessage
 	// Connector is the entity in the domain's words, when it is one. Its scope has no account.
@@ -65,7 +73,11 @@ type Entity struct {
 
 // Key names the entity among all: its kind, its scope and its identifier.
 func (e Entity) Key() string {
-	return strings.Join([]string{string(e.Kind), e.Scope.Org, e.Scope.Project, e.ID}, "/")
+	id := e.ID
+	if e.Within != "" {
+		id = e.Within + "/" + id
+	}
+	return strings.Join([]string{string(e.Kind), e.Scope.Org, e.Scope.Project, id}, "/")
 }
 
 // Problem is one thing wrong with a file.
@@ -173,7 +185,7 @@ func (o Reader) Read(name string, r io.Reader) ([]Entity, Problems) {
 // document reads one part of a file. An empty one is nothing, as after a last ---.
 func (o Reader) document(name string, part part) ([]Entity, Problems) {
 	root, wrong := parse(part)
-	d := &doc{file: name, positions: map[string]position{}}
+	d := &doc{file: name, text0: part.text, positions: map[string]position{}}
 	if wrong != nil {
 		d.problems = append(d.problems, Problem{File: name, Line: wrong.line, Column: wrong.column, Message: wrong.message})
 		return nil, d.problems

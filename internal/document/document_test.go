@@ -71,21 +71,21 @@ func TestProblems(t *testing.T) {
 		text string
 		want []string
 	}{
-		"nothing":              {"", []string{"f: holds no document"}},
-		"only comments":        {"# a\n---\n# b\n", []string{"f: holds no document"}},
-		"not YAML":             {"connector: [", []string{"f:1: is not YAML: did not find expected node content"}},
-		"two colons":           {"connector:\n  name: a: b\n", []string{"f:2: is not YAML: a colon follows a value that has ended; check the indentation, and quote text that holds a colon"}},
-		"a tab":                {"connector:\n\tname: a\n", []string{"f:2: is not YAML: a tab indents this line or the next; use blanks"}},
-		"not UTF-8":            {"connector:\n  name: \xff\n", []string{"f: is not UTF-8 text"}},
-		"a list":               {"- a\n", []string{"f:1:1: is a list; a document has one of the keys connector, secret, organization or project"}},
-		"a text":               {"hello\n", []string{`f:1:1: is the text "hello"; a document has one of the keys connector, secret, organization or project`}},
-		"another kind":         {"conector:\n  name: a\n", []string{"f:1:1: conector: is not known; a document has one of the keys connector, secret, organization or project; did you mean connector?"}},
-		"FirstGen":             {"harnessApiVersion: '1.0'\ntype: AWS\n", []string{"f:1:1: harnessApiVersion: this is a FirstGen document, which is not read yet; write it as a connector"}},
-		"two kinds":            {"connector:\n  name: a\nsecret:\n  name: b\n", []string{"f:3:1: secret: stands beside connector on line 1; put each in a document of its own, with --- between"}},
-		"empty":                {"connector:\n", []string{"f:1:1: connector: is empty; name is required"}},
-		"a key twice":          {"organization:\n  name: a\n  name: b\n", []string{"f:3:3: organization.name: is there twice; the first is on line 2"}},
-		"a merge key":          {"organization:\n  <<: {name: a}\n  name: b\n", []string{"f:2:3: organization: << is not supported; write the keys out, or use an alias for the whole value"}},
-		"a key that is a list": {"organization:\n  ? [a]\n  : b\n  name: b\n", []string{"f:2:5: organization: a key must be text"}},
+		"nothing":                 {"", []string{"f: holds no document"}},
+		"only comments":           {"# a\n---\n# b\n", []string{"f: holds no document"}},
+		"not YAML":                {"connector: [", []string{"f:1: is not YAML: did not find expected node content"}},
+		"two colons":              {"connector:\n  name: a: b\n", []string{"f:2: is not YAML: a colon follows a value that has ended; check the indentation, and quote text that holds a colon"}},
+		"a tab":                   {"connector:\n\tname: a\n", []string{"f:2: is not YAML: a tab indents this line or the next; use blanks"}},
+		"not UTF-8":               {"connector:\n  name: \xff\n", []string{"f: is not UTF-8 text"}},
+		"a list":                  {"- a\n", []string{"f:1:1: is a list; a document has one of the keys connector, secret, organization, project, service, environment or infrastructureDefinition"}},
+		"a text":                  {"hello\n", []string{`f:1:1: is the text "hello"; a document has one of the keys connector, secret, organization, project, service, environment or infrastructureDefinition`}},
+		"another kind":            {"conector:\n  name: a\n", []string{"f:1:1: conector: is not known; a document has one of the keys connector, secret, organization, project, service, environment or infrastructureDefinition; did you mean connector?"}},
+		"FirstGen without a name": {"harnessApiVersion: '1.0'\ntype: AWS\nuseIRSA: true\n", []string{"f:1:1: a FirstGen document has the name of its file, NAME.yaml"}},
+		"two kinds":               {"connector:\n  name: a\nsecret:\n  name: b\n", []string{"f:3:1: secret: stands beside connector on line 1; put each in a document of its own, with --- between"}},
+		"empty":                   {"connector:\n", []string{"f:1:1: connector: is empty; name is required"}},
+		"a key twice":             {"organization:\n  name: a\n  name: b\n", []string{"f:3:3: organization.name: is there twice; the first is on line 2"}},
+		"a merge key":             {"organization:\n  <<: {name: a}\n  name: b\n", []string{"f:2:3: organization: << is not supported; write the keys out, or use an alias for the whole value"}},
+		"a key that is a list":    {"organization:\n  ? [a]\n  : b\n  name: b\n", []string{"f:2:5: organization: a key must be text"}},
 		"misspelt": {
 			head + "    credential:\n      type: ManualConfig\n      spec: {acessKey: A, secretKeyRef: account.s}\n",
 			[]string{"f:7:14: connector.spec.credential.spec.acessKey: is not known; did you mean accessKey?"},
@@ -109,8 +109,8 @@ func TestProblems(t *testing.T) {
 		"no credential": {head + "    proxy: true\n", []string{"f:4:3: connector.spec.credential: is required: how the connector gets its credentials"}},
 		"no spec":       {"connector:\n  name: a\n  type: Aws\n", []string{"f:1:1: connector.spec: is required: it holds the credential"}},
 		"another connector": {
-			"connector:\n  name: a\n  type: K8sCluster\n  spec: {}\n",
-			[]string{`f:3:9: connector.type: "K8sCluster" is not known; use Aws`, "f:4:3: connector.spec.credential: is required: how the connector gets its credentials"},
+			"connector:\n  name: a\n  type: Gcp\n  spec: {}\n",
+			[]string{`f:3:9: connector.type: "Gcp" is not known; use Aws or K8sCluster`, "f:4:3: connector.spec.credential: is required: how the connector gets its credentials"},
 		},
 		"wrong types, all of them at once": {
 			"connector:\n  name: true\n  tags: [a]\n  type: Aws\n  spec:\n    credential: {type: Irsa, region: [x]}\n" +
@@ -179,7 +179,7 @@ func TestProblems(t *testing.T) {
 			"organization:\n  nam: a\n---\n- x\n---\norganization: {name: fine}\n---\nsecret: [\n",
 			[]string{
 				"f:2:3: organization.nam: is not known; did you mean name?",
-				"f:4:1: is a list; a document has one of the keys connector, secret, organization or project",
+				"f:4:1: is a list; a document has one of the keys connector, secret, organization, project, service, environment or infrastructureDefinition",
 				"f:8: is not YAML: did not find expected node content",
 			},
 		},

@@ -1,7 +1,6 @@
 package document
 
 import (
-	"encoding/json"
 	"slices"
 	"strings"
 
@@ -30,9 +29,16 @@ func (d *doc) entity(root *yaml.Node, at scope.Scope) (Entity, bool) {
 		d.at(root, "", "%s; a document has one of the keys %s", typeOf(root), or(kinds()))
 		return Entity{}, false
 	}
+	if older(root) {
+		return d.firstGen(root, at)
+	}
 	kind, body, ok := d.kind(root)
 	if !ok {
 		return Entity{}, false
+	}
+	if whole(kind, body.value) {
+		d.positions[string(kind)] = position{body.key.Line, body.key.Column}
+		return d.definition(kind, body, at)
 	}
 	shape, _ := schema(kind)
 	path := string(kind)
@@ -56,12 +62,7 @@ func (d *doc) entity(root *yaml.Node, at scope.Scope) (Entity, bool) {
 	}
 	e.Scope = d.scope(kind, values, at)
 	d.check(&e, values)
-	var err error
-	if e.Body, err = json.Marshal(values); err != nil {
-		d.under(path, "cannot be written as JSON: "+err.Error())
-		return Entity{}, false
-	}
-	return e, true
+	return d.finished(e, values)
 }
 
 // kind finds the one key that says what the document describes.
@@ -72,9 +73,6 @@ func (d *doc) kind(root *yaml.Node) (Kind, pair, bool) {
 		case slices.Contains(kinds(), p.key.Value):
 			found = append(found, p)
 		case slices.Contains(readOnly(), p.key.Value):
-		case p.key.Value == "harnessApiVersion":
-			d.at(p.key, p.key.Value, "this is a FirstGen document, which is not read yet; write it as a connector")
-			return "", pair{}, false
 		default:
 			d.at(p.key, clip(p.key.Value), "is not known; a document has one of the keys %s%s", or(kinds()), suggestion(p.key.Value, kinds()))
 		}
@@ -137,7 +135,7 @@ func (d *doc) check(e *Entity, values map[string]any) {
 		}
 		if spec, _ := values["spec"].(map[string]any); spec["credential"] == nil {
 			add(path+".spec.credential", "is required: how the connector gets its credentials")
-			d.settled(path + ".spec.credential.type")
+			d.settled(path + ".spec.credential")
 		}
 		c, problems := d.connector(values)
 		for _, p := range problems {
@@ -153,6 +151,8 @@ func (d *doc) check(e *Entity, values map[string]any) {
 			add(path+".orgIdentifier", "is required: project "+e.Scope.Project+" belongs to an organization")
 		}
 		d.checkSecret(values)
+	case Service, Environment, Infrastructure:
+		d.checkDefinition(e, values)
 	case Organization, Project:
 		add(path+".name", scope.CheckName(e.Name))
 		add(path+".identifier", idProblem(e, scope.CheckIdentifier))
@@ -210,9 +210,10 @@ func (d *doc) checkSecret(values map[string]any) {
 		if spec["value"] == nil && !d.reported(value) {
 			d.under(value, "is required: the path in the other secret manager")
 		}
+	case kind == "CustomSecretManagerValues":
 	case kind != "" && kind != "Inline":
 		if !d.reported("secret.spec.valueType") {
-			d.under("secret.spec.valueType", "is "+clip(kind)+"; use Inline or Reference")
+			d.under("secret.spec.valueType", "is "+clip(kind)+"; use Inline, Reference or CustomSecretManagerValues")
 		}
 	case spec["value"] != nil:
 		d.under(value, "a secret's value does not belong in a file; remove it, and set it with `belay secret set`")

@@ -33,6 +33,8 @@ type (
 	object struct {
 		fields []field
 		types  []variant
+		// free objects have whatever fields they have, kept as they are.
+		free bool
 	}
 )
 
@@ -64,7 +66,7 @@ func (object) isShape()   {}
 func schema(k Kind) (object, bool) {
 	switch k {
 	case Connector:
-		return object{fields: common(true), types: []variant{{"Aws", awsSpec()}}}, true
+		return object{fields: common(true), types: []variant{{"Aws", awsSpec()}, {"K8sCluster", &object{free: true}}}}, true
 	case Secret:
 		spec := &object{fields: []field{
 			{name: "secretManagerIdentifier", shape: text{}},
@@ -74,6 +76,19 @@ func schema(k Kind) (object, bool) {
 			{name: "type", shape: anything{}, dropped: true},
 		}}
 		return object{fields: append(common(true), field{name: "privateSecret", shape: flag{}}), types: []variant{{"SecretText", spec}}}, true
+	case Service, Environment, Infrastructure:
+		fields := append(common(true), field{name: "yaml", shape: text{}}, field{name: "accountId", shape: text{}, dropped: true})
+		if k != Service {
+			fields = append(fields, field{name: "type", shape: text{}})
+		}
+		switch k {
+		case Environment:
+			fields = append(fields, field{name: "color", shape: text{}})
+		case Infrastructure:
+			fields = append(fields, field{name: "environmentRef", shape: text{}}, field{name: "deploymentType", shape: text{}})
+		case Connector, Secret, Organization, Project, Service:
+		}
+		return object{fields: fields}, true
 	case Organization:
 		return object{fields: common(false)}, true
 	case Project:
@@ -84,7 +99,7 @@ func schema(k Kind) (object, bool) {
 }
 
 func kinds() []string {
-	return []string{string(Connector), string(Secret), string(Organization), string(Project)}
+	return []string{string(Connector), string(Secret), string(Organization), string(Project), string(Service), string(Environment), string(Infrastructure)}
 }
 
 func common(scoped bool) []field {
@@ -162,6 +177,10 @@ func (d *doc) object(n *yaml.Node, path string, shape object, depth int) map[str
 	if n.Kind != yaml.MappingNode {
 		d.wrong(n, path, "fields below it are")
 		return nil
+	}
+	if shape.free {
+		kept, _ := d.anything(n, path, depth).(map[string]any)
+		return kept
 	}
 	pairs := d.pairs(n, path)
 	chosen := d.choose(n, pairs, path, shape)

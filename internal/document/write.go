@@ -8,17 +8,20 @@ import (
 	"fmt"
 	"io"
 	"math"
+	"reflect"
 	"slices"
 	"strconv"
 	"strings"
 
 	"go.yaml.in/yaml/v3"
+
+	"github.com/belay-dev/belay/internal/nextgen"
 )
 
 // order is how the keys of entities are written: what it is called, where it lives, what it is, how it works.
 func order() []string {
 	return []string{
-		"name", "identifier", "description", "orgIdentifier", "projectIdentifier", "tags", "privateSecret", "color", "modules", "type", "spec",
+		"name", "identifier", "description", "orgIdentifier", "projectIdentifier", "environmentRef", "tags", "privateSecret", "color", "modules", "type", "deploymentType", "yaml", "spec",
 		"accessKey", "accessKeyRef", "secretKeyRef", "sessionTokenRef", "iamRoleArn", "oidcSessionTagKeys",
 		"fixedBackoff", "baseDelay", "maxBackoffTime", "retryCount",
 		"credential", "crossAccountAccess", "crossAccountRoleArn", "externalId", "assumeRoleSessionDuration", "region",
@@ -30,15 +33,45 @@ func order() []string {
 // Write writes an entity as a YAML document that can be read again. body is as the API has it. What says nothing is left
 // out: nulls, empty texts, lists and objects, and the flags that are false when absent.
 func Write(w io.Writer, kind Kind, body json.RawMessage) error {
+	if text, ok := natural(kind, body); ok {
+		_, err := io.WriteString(w, text)
+		return err
+	}
 	decoder := json.NewDecoder(bytes.NewReader(body))
 	decoder.UseNumber()
 	var value map[string]any
 	if err := decoder.Decode(&value); err != nil {
 		return fmt.Errorf("write %s: %w", kind, err)
 	}
+	value = Prune(value)
+	if infraKind(kind) != "" && value["yaml"] == nil {
+		value["yaml"] = "" // without it these fields would be taken for the definition's own document
+	}
 	node := &yaml.Node{Kind: yaml.MappingNode}
-	node.Content = []*yaml.Node{word(string(kind)), ordered(Prune(value))}
+	node.Content = []*yaml.Node{word(string(kind)), ordered(value)}
 	return encode(w, node)
+}
+
+// natural is a definition's own document, where it says all that the manager knows of the definition, and can be read back
+// to the byte.
+func natural(kind Kind, body json.RawMessage) (string, bool) {
+	if infraKind(kind) == "" {
+		return "", false
+	}
+	var b nextgen.Definition
+	if json.Unmarshal(body, &b) != nil || b.YAML == "" {
+		return "", false
+	}
+	read, problems := Read("", strings.NewReader(b.YAML))
+	if len(problems) > 0 || len(read) != 1 || read[0].Kind != kind || !strings.HasSuffix(b.YAML, "\n") {
+		return "", false
+	}
+	says, err := Canonical(kind, read[0].Body)
+	if err != nil {
+		return "", false
+	}
+	known, err := Canonical(kind, body)
+	return b.YAML, err == nil && reflect.DeepEqual(says, known)
 }
 
 // Prune leaves out of an entity what says nothing. The type and spec of a value stay as they are, also where spec is
@@ -50,7 +83,7 @@ func Prune(value map[string]any) map[string]any {
 		case nil:
 			continue
 		case string:
-			if v == "" || key == "connectorType" {
+			if v == "" || key == "connectorType" || key == "accountId" {
 				continue
 			}
 		case bool:

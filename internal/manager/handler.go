@@ -15,6 +15,7 @@ import (
 
 	"github.com/belay-dev/belay/docs"
 	"github.com/belay-dev/belay/internal/api"
+	"github.com/belay-dev/belay/internal/api/fg"
 	"github.com/belay-dev/belay/internal/api/link"
 	"github.com/belay-dev/belay/internal/api/ng"
 	"github.com/belay-dev/belay/internal/api/openapi"
@@ -22,11 +23,12 @@ import (
 	"github.com/belay-dev/belay/internal/identity"
 )
 
-// handler places every path: NextGen and Belay's own API, the delegates' protocol, documentation, and what operators ask.
+// handler places every path: NextGen, FirstGen and Belay's own API, the delegates' protocol, documentation, and what operators ask.
 type handler struct {
 	manager  *Manager
 	document func() ([]byte, error) // of OpenAPI
 	ng       http.Handler
+	fg       http.Handler
 	v1       http.Handler
 	link     http.Handler
 	metrics  http.Handler
@@ -44,8 +46,9 @@ func (m *Manager) newHandler() *handler {
 	m.Tokens.Revoked = m.link.Revoke
 	nextGen := &ng.Server{
 		Edge: edge, Connectors: m.Connectors, Secrets: m.Secrets, Organizations: m.Orgs, Tokens: m.Tokens, Delegates: m.Registry,
-		Issuer: m.Issuer, Now: now,
+		Definitions: m.Definitions, Issuer: m.Issuer, Now: now,
 	}
+	older := &fg.Server{Edge: edge, Connectors: m.Connectors, Secrets: m.Secrets, Texts: m.Store, Log: c.Log}
 	own := &v1.Server{
 		Edge: edge, Connectors: m.Connectors, Preflights: m.Preflights, Keys: m.Identity, Trail: m.Trail, Accounts: m.Orgs, Tokens: m.Tokens, Delegates: m.Registry,
 		Pinger: &pinger{Queue: m.Queue, Audit: m.Trail}, Tasks: &taskReader{Store: m.Store, Audit: m.Trail}, Issuer: m.Issuer,
@@ -54,7 +57,7 @@ func (m *Manager) newHandler() *handler {
 	groups := []openapi.Group{nextGen.Group(), own.Group()}
 	return &handler{
 		document: sync.OnceValues(func() ([]byte, error) { return openapi.Document(c.Version, m.url(), groups, others()) }),
-		manager:  m, ng: nextGen.Handler(), v1: own.Handler(), link: m.link.Handler(),
+		manager:  m, ng: nextGen.Handler(), fg: older.Handler(), v1: own.Handler(), link: m.link.Handler(),
 		metrics: promhttp.HandlerFor(m.prometheus, promhttp.HandlerOpts{Registry: m.prometheus}),
 	}
 }
@@ -66,6 +69,8 @@ func (h *handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	switch {
 	case under(path, "/ng/api"), misplaced(path):
 		h.ng.ServeHTTP(w, r)
+	case path == "/api/graphql", under(path, "/api/setup-as-code"):
+		h.fg.ServeHTTP(w, r)
 	case under(path, "/api/agent"), under(path, "/api/executions"), under(path, "/api/account"):
 		h.delegates(w, r)
 	case path == "/healthz":
@@ -181,7 +186,14 @@ func others() []openapi.Extra {
 	operator := func(path, summary string) openapi.Extra {
 		return openapi.Extra{Method: http.MethodGet, Path: path, Summary: summary, Tag: "operators", Open: true}
 	}
+	older := func(method, path, summary string) openapi.Extra {
+		return openapi.Extra{Method: method, Path: path, Summary: summary, Tag: "firstgen"}
+	}
 	return append(all,
+		older(http.MethodPost, "/api/graphql", "GraphQL of older clients, for secrets and cloud providers"),
+		older(http.MethodPost, "/api/setup-as-code/yaml/upsert-entity", "Create or change a cloud provider by its YAML"),
+		older(http.MethodGet, "/api/setup-as-code/yaml/directory", "The tree of what older clients wrote"),
+		older(http.MethodGet, "/api/setup-as-code/yaml/{rest}/{uuid}", "The YAML of a cloud provider"),
 		operator("/healthz", "The manager lives"),
 		operator("/readyz", "The manager can do its work: the database answers"),
 		operator("/metrics", "Metrics, as Prometheus reads them"),

@@ -24,6 +24,7 @@ import (
 	"github.com/belay-dev/belay/internal/connector"
 	"github.com/belay-dev/belay/internal/delegate"
 	"github.com/belay-dev/belay/internal/identity"
+	"github.com/belay-dev/belay/internal/infra"
 	"github.com/belay-dev/belay/internal/oidc"
 	"github.com/belay-dev/belay/internal/org"
 	"github.com/belay-dev/belay/internal/preflight"
@@ -88,6 +89,7 @@ type Manager struct {
 	Registry    *delegate.Registry
 	Queue       *task.Queue
 	Connectors  *connector.Service
+	Definitions *infra.Keeper
 	Preflights  *preflight.Service
 	Issuer      *oidc.Service
 	config      Config
@@ -193,6 +195,7 @@ func (m *Manager) build(keyring *secret.Keyring) {
 		Store: m.Store, Flags: m.Orgs, Connectors: m.Connectors, Keyring: keyring, Audit: m.Trail, Metrics: oidc.NewMetrics(m.prometheus),
 		Log: c.Log, Now: now, URL: m.url, Periods: c.OIDC,
 	}
+	m.Definitions = &infra.Keeper{Store: m.Store, Scopes: m.Orgs, Audit: m.Trail, Log: c.Log, Now: now}
 	tests.Queue, tests.Connectors, tests.Issuer = m.Queue, m.Connectors, m.Issuer
 	m.Preflights = &preflight.Service{Store: m.Store, Gate: m.Connectors, Runner: preflights, Audit: m.Trail, Log: c.Log, Now: now}
 	preflights.Preflights = m.Preflights

@@ -90,7 +90,7 @@ func connectorTask(c connector.Connector) task.Task {
 		}
 	case connector.OIDC:
 		t.MinVersion, t.MinReason = delegate.OIDCSince(), "OIDC"
-	case connector.InheritFromDelegate, connector.IRSA:
+	case connector.InheritFromDelegate, connector.IRSA, connector.Kubernetes:
 	}
 	return t
 }
@@ -174,6 +174,8 @@ func (v *validation) access(ctx context.Context, c connector.Connector, p purpos
 			keys.AccessKey = awstask.AccessKeyID(id)
 		}
 		a.Source = keys
+	case connector.Kubernetes:
+		return connector.Access{}, fault.New(fault.Invalid, "connector %s is one of a Kubernetes cluster, which gives no access to AWS", c.ID)
 	case connector.InheritFromDelegate:
 		a.Source = connector.DelegateRole{}
 	case connector.IRSA:

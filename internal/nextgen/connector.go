@@ -1,6 +1,8 @@
 package nextgen
 
 import (
+	"encoding/json"
+	"errors"
 	"fmt"
 	"math"
 	"slices"
@@ -13,8 +15,11 @@ import (
 	"github.com/belay-dev/belay/internal/scope"
 )
 
-// TypeAWS is the type of an AWS connector, the only one that Belay has.
-const TypeAWS = "Aws"
+// Types of connectors. One of a cluster is kept, and neither tested nor used.
+const (
+	TypeAWS        = connector.TypeAWS
+	TypeKubernetes = connector.TypeKubernetes
+)
 
 // CategoryCloud is the category of AWS connectors.
 const CategoryCloud = "CLOUD_PROVIDER"
@@ -50,6 +55,43 @@ type Connector struct {
 	Tags              map[string]string `json:"tags,omitzero"`
 	Type              string            `json:"type"`
 	Spec              ConnectorSpec     `json:"spec"`
+	// Kept is the spec as it came where Belay does not read it, and then Spec is zero.
+	Kept json.RawMessage `json:"-"`
+}
+
+// plain is a connector without its methods.
+type plain Connector
+
+// UnmarshalJSON reads the spec by its type.
+func (b *Connector) UnmarshalJSON(text []byte) error {
+	var kind struct {
+		Type any `json:"type"`
+	}
+	if json.Unmarshal(text, &kind) != nil || kind.Type != TypeKubernetes {
+		return json.Unmarshal(text, (*plain)(b))
+	}
+	var in struct {
+		plain
+		Spec json.RawMessage `json:"spec"`
+	}
+	err := json.Unmarshal(text, &in)
+	if wrong, ok := errors.AsType[*json.UnmarshalTypeError](err); ok {
+		wrong.Field = strings.TrimPrefix(wrong.Field, "plain.")
+	}
+	*b = Connector(in.plain)
+	b.Kept = in.Spec
+	return err
+}
+
+// MarshalJSON writes the spec that there is.
+func (b Connector) MarshalJSON() ([]byte, error) {
+	if b.Kept == nil {
+		return json.Marshal(plain(b))
+	}
+	return json.Marshal(struct {
+		plain
+		Spec json.RawMessage `json:"spec"`
+	}{plain(b), b.Kept})
 }
 
 // ConnectorSpec is what an AWS connector consists of.
@@ -122,11 +164,15 @@ func (b Connector) Domain(account string) (connector.Connector, fault.Problems) 
 	}
 	switch b.Type {
 	case TypeAWS:
+	case TypeKubernetes:
+		c.Credential = connector.Kubernetes{Spec: b.Kept}
+		c.IgnoreTestConnection = true // there is none
+		return c, problems
 	case "":
 		problems.Add("connector.type", "is required; use "+TypeAWS)
 		return c, problems
 	default:
-		problems.Add("connector.type", fmt.Sprintf("%.60q is not supported: Belay has connectors of type %s", b.Type, TypeAWS))
+		problems.Add("connector.type", fmt.Sprintf("%.60q is not supported: Belay has connectors of type %s and %s", b.Type, TypeAWS, TypeKubernetes))
 		return c, problems
 	}
 	c.Credential = s.Credential.domain(&problems)
@@ -216,6 +262,10 @@ func FromConnector(c connector.Connector) Connector {
 			ExecuteOnDelegate: c.ExecuteOnDelegate, Proxy: c.Proxy, ProxyURL: c.ProxyURL, IgnoreTestConnection: c.IgnoreTestConnection,
 		},
 	}
+	if k, ok := c.Credential.(connector.Kubernetes); ok {
+		b.Type, b.Spec, b.Kept = TypeKubernetes, ConnectorSpec{}, k.Spec
+		return b
+	}
 	b.Spec.Credential.Region = c.Region
 	if x := c.CrossAccount; x != nil {
 		b.Spec.Credential.CrossAccountAccess = &CrossAccountAccess{
@@ -238,7 +288,7 @@ func fromCredential(credential connector.Credential) Credential {
 		return Credential{Type: CredentialIRSA}
 	case connector.OIDC:
 		return Credential{Type: CredentialOIDC, Spec: &CredentialSpec{IAMRoleARN: credential.RoleARN, OIDCSessionTagKeys: credential.SessionTagKeys}}
-	case nil:
+	case connector.Kubernetes, nil:
 	}
 	return Credential{}
 }

@@ -113,7 +113,7 @@ func TestTypesThatBelayDoesNotHave(t *testing.T) {
 		want      fault.Problems
 	}{
 		"no type":            {`{"spec":{}}`, fault.Problems{{Path: "connector.type", Message: "is required; use Aws"}}},
-		"another connector":  {`{"type":"K8sCluster","spec":{"credential":{"type":"ManualConfig","spec":{"masterUrl":"https://k"}}}}`, fault.Problems{{Path: "connector.type", Message: `"K8sCluster" is not supported: Belay has connectors of type Aws`}}},
+		"another connector":  {`{"type":"Gcp","spec":{"credential":{"type":"ManualConfig","spec":{"masterUrl":"https://k"}}}}`, fault.Problems{{Path: "connector.type", Message: `"Gcp" is not supported: Belay has connectors of type Aws and K8sCluster`}}},
 		"no credential type": {`{"type":"Aws","spec":{}}`, fault.Problems{{Path: "connector.spec.credential.type", Message: "is required: ManualConfig, InheritFromDelegate, Irsa or OidcAuthentication"}}},
 		"the broker":         {`{"type":"Aws","spec":{"credential":{"type":"CredentialBroker","spec":{"mapping":{}}}}}`, fault.Problems{{Path: "connector.spec.credential.type", Message: "CredentialBroker is not supported: Belay gets credentials itself; use ManualConfig, InheritFromDelegate, Irsa or OidcAuthentication"}}},
 		"two at once": {`{"type":"Aws","spec":{"credential":{"type":"Magic"},"awsSdkClientBackOffStrategyOverride":{"type":"Soon","spec":{}}}}`, fault.Problems{

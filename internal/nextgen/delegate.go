@@ -98,6 +98,46 @@ type DelegateReplica struct {
 	ExpiringAt    int64  `json:"expiringAt"` // 0: unknown
 }
 
+// DelegateGroupListing is the delegates that registered with a token.
+type DelegateGroupListing struct {
+	Groups []DelegateGroupDetails `json:"delegateGroupDetails"`
+}
+
+// DelegateGroupDetails is a DelegateGroup in the words of that older listing.
+type DelegateGroupDetails struct {
+	Name            string             `json:"groupName"`
+	Type            string             `json:"delegateType"`
+	Description     string             `json:"delegateDescription"`
+	Tags            []string           `json:"groupCustomSelectors"`
+	LastHeartBeat   int64              `json:"lastHeartBeat"`
+	ActivelyConnect bool               `json:"activelyConnected"`
+	Status          string             `json:"connectivityStatus"` // connected, disconnected
+	AutoUpgrade     string             `json:"autoUpgrade"`
+	Instances       []DelegateInstance `json:"delegateInstanceDetails"`
+}
+
+// DelegateInstance is one running delegate in that listing.
+type DelegateInstance struct {
+	UUID          string `json:"uuid"`
+	LastHeartbeat int64  `json:"lastHeartbeat"`
+	Connected     bool   `json:"activelyConnected"`
+	HostName      string `json:"hostName"`
+	Version       string `json:"version"`
+}
+
+// FromGroup is a group in the words of the older listing.
+func FromGroup(g DelegateGroup) DelegateGroupDetails {
+	out := DelegateGroupDetails{
+		Name: g.Name, Type: g.Type, Description: g.Description, Tags: g.Tags, LastHeartBeat: g.LastHeartBeat,
+		ActivelyConnect: g.Connected, Status: map[bool]string{true: "connected", false: "disconnected"}[g.Connected],
+		AutoUpgrade: g.AutoUpgrade, Instances: []DelegateInstance{},
+	}
+	for _, r := range g.DelegateReplicas {
+		out.Instances = append(out.Instances, DelegateInstance{r.UUID, r.LastHeartbeat, r.Connected, r.HostName, r.Version})
+	}
+	return out
+}
+
 // LatestVersion is the newest delegate version that the manager knows.
 type LatestVersion struct {
 	LatestSupportedVersion        string `json:"latestSupportedVersion"`

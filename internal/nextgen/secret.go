@@ -1,6 +1,7 @@
 package nextgen
 
 import (
+	"encoding/json"
 	"fmt"
 	"io"
 	"log/slog"
@@ -41,7 +42,7 @@ type SecretSpec struct {
 
 // SecretMetadata is what a secret manager wants to know beside the value.
 type SecretMetadata struct {
-	Values map[string]string `json:"values,omitzero"`
+	Values map[string]json.RawMessage `json:"values,omitzero"`
 }
 
 // Hidden is text that is sent as it is, and never printed or logged.
@@ -81,7 +82,7 @@ func (b Secret) Domain(account string) (secret.Secret, secret.Value, fault.Probl
 	if b.Spec.Value != nil {
 		sent = string(*b.Spec.Value)
 	}
-	if s.Kind == secret.Reference {
+	if s.Kind == secret.Reference || s.Kind == secret.Custom {
 		s.Path = sent
 		return s, secret.Value{}, problems
 	}
@@ -95,7 +96,7 @@ func FromSecret(s secret.Secret) Secret {
 		Tags: s.Tags, Description: s.Description,
 		Spec: SecretSpec{SecretManagerIdentifier: s.Manager, ValueType: string(s.Kind)},
 	}
-	if s.Kind == secret.Reference {
+	if s.Kind == secret.Reference || s.Path != "" {
 		b.Spec.Value = new(Hidden(s.Path))
 	}
 	if s.Metadata != nil {

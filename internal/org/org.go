@@ -59,6 +59,9 @@ type Filter struct {
 	Orgs    []string // of projects: any of these
 	Search  string   // part of name, identifier or description; exact names come first
 	IDs     []string
+	// Module narrows to projects that have it, or with Without to those that have it not. Empty narrows nothing.
+	Module  string
+	Without bool
 	Offset  int
 	Limit   int
 }

@@ -7,6 +7,7 @@ package secret
 
 import (
 	"context"
+	"encoding/json"
 	"fmt"
 	"log/slog"
 	"time"
@@ -29,6 +30,8 @@ type Kind string
 const (
 	Inline    Kind = "Inline"    // sealed in Belay's database
 	Reference Kind = "Reference" // a path in an external secret manager; kept and shown, not yet resolved by Belay
+	// Custom is what a custom secret manager wants to know: it lies in Metadata, and perhaps in Path. Kept and shown.
+	Custom Kind = "CustomSecretManagerValues"
 )
 
 // Secret is a text secret without its value.
@@ -40,9 +43,9 @@ type Secret struct {
 	Tags        map[string]string
 	Manager     string // identifier of the secret manager
 	Kind        Kind
-	Path        string            // of a Reference, in its manager
-	Metadata    map[string]string // what clients add, kept as it came
-	Sealed      string            // of an Inline secret; empty when read for display
+	Path        string                     // of a Reference, in its manager
+	Metadata    map[string]json.RawMessage // what clients add, kept as it came
+	Sealed      string                     // of an Inline secret; empty when read for display
 	CreatedAt   time.Time
 	UpdatedAt   time.Time
 }
@@ -53,8 +56,11 @@ type Filter struct {
 	SubScopes bool // also those inside the scope
 	IDs       []string
 	Search    string
-	Offset    int
-	Limit     int
+	Tags      map[string]string
+	// Description is part of the description.
+	Description string
+	Offset      int
+	Limit       int
 }
 
 type store interface {
@@ -129,7 +135,7 @@ func (s *Service) Update(ctx context.Context, who audit.Caller, sec Secret, valu
 	}
 	changed, err := s.Store.UpdateSecret(ctx, sec.Scope, sec.ID, func(old Secret) (Secret, error) {
 		sec.CreatedAt, sec.UpdatedAt, sec.Sealed = old.CreatedAt, s.Now().UTC(), old.Sealed
-		if sec.Kind == Reference && sec.Path == "" {
+		if sec.Kind != Inline && sec.Path == "" {
 			sec.Path = old.Path
 		}
 		if sec.Kind == Reference && sec.Path == "" {
@@ -201,6 +207,8 @@ func (s *Service) Resolve(ctx context.Context, from scope.Scope, ref scope.Ref) 
 		return Value{}, fault.New(fault.NotFound, "secret %q does not exist at %s", id, at)
 	case err != nil:
 		return Value{}, err
+	case sec.Kind == Custom:
+		return Value{}, fault.New(fault.Invalid, "secret %q lies in the secret manager %q, which Belay cannot read; store its value inline", id, sec.Manager)
 	case sec.Kind == Reference:
 		return Value{}, fault.New(fault.Invalid, "secret %q is a reference to %q in the secret manager %q, which Belay cannot read; store its value inline", id, sec.Path, sec.Manager)
 	}
@@ -212,7 +220,7 @@ func (s *Service) Resolve(ctx context.Context, from scope.Scope, ref scope.Ref) 
 }
 
 func (s *Service) seal(sec *Secret, value Value) error {
-	if sec.Kind == Reference {
+	if sec.Kind != Inline {
 		sec.Sealed = ""
 		return nil
 	}
@@ -244,8 +252,8 @@ func (sec Secret) Check(value Value) fault.Problems {
 	if p := scope.CheckName(sec.Name); p != "" {
 		problems.Add("secret.name", p)
 	}
-	if sec.Kind != Inline && sec.Kind != Reference {
-		problems.Add("secret.spec.valueType", fmt.Sprintf("%q is not supported; use Inline or Reference", string(sec.Kind)))
+	if sec.Kind != Inline && sec.Kind != Reference && sec.Kind != Custom {
+		problems.Add("secret.spec.valueType", fmt.Sprintf("%q is not supported; use Inline, Reference or CustomSecretManagerValues", string(sec.Kind)))
 	}
 	if value.Len() > MaxValue {
 		problems.Add(valuePath, fmt.Sprintf("has %d bytes, at most %d are allowed", value.Len(), MaxValue))

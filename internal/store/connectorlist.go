@@ -13,7 +13,7 @@ import (
 func (s *Store) Connectors(ctx context.Context, f connector.Filter) (_ []connector.Stored, total int, err error) {
 	defer fault.Wrap(&err, "list connectors")
 	statuses := each(f.Statuses, func(status connector.Status) string { return string(status) })
-	if err := few(f.IDs, f.Names, f.Keys, statuses, sortedKeys(f.Tags)); err != nil {
+	if err := few(f.IDs, f.Names, f.Keys, f.Types, statuses, sortedKeys(f.Tags)); err != nil {
 		return nil, 0, err
 	}
 	var w where
@@ -29,6 +29,7 @@ func (s *Store) Connectors(ctx context.Context, f connector.Filter) (_ []connect
 	w.in("name", f.Names)
 	w.in("name_lower", each(f.Names, strings.ToLower)) // says nothing new, but has an index
 	w.in("status", statuses)
+	w.in("type", f.Types)
 	if len(f.Keys) > 0 {
 		w.keys(f.Scope.Account, f.Keys)
 	}

@@ -1,6 +1,7 @@
 package store
 
 import (
+	"encoding/json"
 	"fmt"
 	"time"
 
@@ -29,6 +30,7 @@ const (
 	inherit = "inherit"
 	irsa    = "irsa"
 	issued  = "oidc"
+	cluster = "kubernetes"
 )
 
 type credentialSpec struct {
@@ -39,6 +41,8 @@ type credentialSpec struct {
 	SessionTokenRef string   `json:"sessionTokenRef,omitempty"`
 	RoleARN         string   `json:"roleArn,omitempty"`
 	SessionTagKeys  []string `json:"sessionTagKeys"`
+	// Kept is the spec of a cluster's connector as it came.
+	Kept json.RawMessage `json:"kept,omitempty"`
 }
 
 type crossAccount struct {
@@ -80,6 +84,8 @@ func specOf(c connector.Connector) (connectorSpec, error) {
 		spec.Credential.Type = irsa
 	case connector.OIDC:
 		spec.Credential = credentialSpec{Type: issued, RoleARN: credential.RoleARN, SessionTagKeys: credential.SessionTagKeys}
+	case connector.Kubernetes:
+		spec.Credential = credentialSpec{Type: cluster, Kept: credential.Spec}
 	case nil:
 		return connectorSpec{}, fault.New(fault.Invalid, "a connector without credential cannot be kept")
 	}
@@ -113,6 +119,8 @@ func (spec connectorSpec) into(c *connector.Connector) error {
 		c.Credential = connector.IRSA{}
 	case issued:
 		c.Credential = connector.OIDC{RoleARN: k.RoleARN, SessionTagKeys: k.SessionTagKeys}
+	case cluster:
+		c.Credential = connector.Kubernetes{Spec: k.Kept}
 	default:
 		return fmt.Errorf("connector %s has a credential of the unknown type %q", c.Key(), k.Type)
 	}
@@ -142,7 +150,7 @@ func inheriting(c connector.Connector) bool {
 	switch c.Credential.(type) {
 	case connector.InheritFromDelegate, connector.IRSA:
 		return true
-	case connector.ManualConfig, connector.OIDC:
+	case connector.ManualConfig, connector.OIDC, connector.Kubernetes:
 	}
 	return false
 }

@@ -131,4 +131,6 @@ func inside(ctx context.Context, tx *session, at scope.Scope) error {
 
 // scoped are the tables of what lives inside organizations and projects and ends with them. Tests and what connectors
 // refer to end with their connectors; the audit log and tasks tell what was, so they stay.
-func scoped() []string { return []string{"connectors", "secrets", "tokens", "delegates"} }
+func scoped() []string {
+	return []string{"connectors", "secrets", "tokens", "delegates", "definitions"}
+}

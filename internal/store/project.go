@@ -93,6 +93,10 @@ func (s *Store) Projects(ctx context.Context, f org.Filter) (_ []org.Project, to
 	w.in("org", f.Orgs)
 	w.in("id", f.IDs)
 	w.contains(f.Search)
+	if f.Module != "" {
+		name := w.arg(encoded(f.Module)) // with its quotes, which a module cannot hold
+		w.and("REPLACE(modules, " + name + ", '') " + map[bool]string{false: "<>", true: "="}[f.Without] + " modules")
+	}
 	return page(ctx, s.reads, &w, listing{
 		table: "projects", columns: projectColumns, search: f.Search, order: "name_lower, org, id", offset: f.Offset, limit: f.Limit,
 	}, scanProject)

@@ -93,7 +93,7 @@ func (s *Store) Secret(ctx context.Context, at scope.Scope, id string) (_ secret
 // Secrets lists a page by name, exact names first, without ciphertexts, and counts all pages. A limit of 0 is none.
 func (s *Store) Secrets(ctx context.Context, f secret.Filter) (_ []secret.Secret, total int, err error) {
 	defer fault.Wrap(&err, "list secrets")
-	if err := few(f.IDs); err != nil {
+	if err := few(f.IDs, sortedKeys(f.Tags)); err != nil {
 		return nil, 0, err
 	}
 	var w where
@@ -104,6 +104,10 @@ func (s *Store) Secrets(ctx context.Context, f secret.Filter) (_ []secret.Secret
 	}
 	w.in("id", f.IDs)
 	w.contains(f.Search)
+	if f.Description != "" {
+		w.and(w.folded("description", f.Description))
+	}
+	w.tagged(f.Tags)
 	return page(ctx, s.reads, &w, listing{
 		table: "secrets", columns: listedSecret, search: f.Search, order: "name_lower, id, org, project", offset: f.Offset, limit: f.Limit,
 	}, scanSecret)

@@ -95,6 +95,16 @@ func (s *Store) LeaseTask(ctx context.Context, id task.ID, by delegate.ID, now, 
 		string(by), micros(until), string(id), micros(now))
 }
 
+// LeaseAgain gives a lease anew to the delegate that holds it, if it is still the one of t, and counts its fence up. It
+// fails with NotFound otherwise.
+func (s *Store) LeaseAgain(ctx context.Context, t task.Task, now, until time.Time) (_ task.Task, err error) {
+	defer fault.Wrap(&err, "lease task %s again for %s", t.ID, t.LeasedBy)
+	return s.changeTask(ctx, `
+		UPDATE tasks SET lease_until = $1, fence = fence + 1
+		WHERE id = $2 AND deadline > $3 AND state = 'leased' AND leased_by = $4 AND fence = $5`,
+		micros(until), string(t.ID), micros(now), string(t.LeasedBy), t.Fence)
+}
+
 // FinishTask ends a task that a delegate holds; fence 0 accepts whatever lease it is.
 func (s *Store) FinishTask(ctx context.Context, id task.ID, by delegate.ID, fence int64, end task.End) (_ task.Task, err error) {
 	defer fault.Wrap(&err, "finish task %s", id)

@@ -116,6 +116,15 @@ func (w *where) matches(search string) string {
 	return "CASE WHEN name = " + exact + " THEN 0 WHEN id = " + exact + " THEN 1 WHEN name_lower = " + w.arg(strings.ToLower(search)) + " THEN 2 ELSE 3 END, "
 }
 
+// tagged holds when the column tags, JSON of texts, has all of them. What is looked for is cut from JSON with its quotes,
+// which a text inside of it cannot have.
+func (w *where) tagged(tags map[string]string) {
+	for _, tag := range sortedKeys(tags) {
+		one := encoded(map[string]string{tag: tags[tag]})
+		w.and("REPLACE(tags, " + w.arg(one[1:len(one)-1]) + ", '') <> tags")
+	}
+}
+
 // few refuses lists that are too long for one statement.
 func few(lists ...[]string) error {
 	for _, l := range lists {

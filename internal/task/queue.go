@@ -22,6 +22,8 @@ type store interface {
 	QueuedTasks(ctx context.Context, account string, platform bool, after Task, limit int) ([]Task, error)
 	// LeaseTask leases a queued task, or a retry-safe one whose lease has ended, before its deadline, and counts its fence up.
 	LeaseTask(ctx context.Context, id ID, by delegate.ID, now, until time.Time) (Task, error)
+	// LeaseAgain gives the lease of t anew to the delegate that holds it, and counts its fence up.
+	LeaseAgain(ctx context.Context, t Task, now, until time.Time) (Task, error)
 	// RenewLeases begins the leases that a delegate holds anew; ids empty means all of them.
 	RenewLeases(ctx context.Context, by delegate.ID, ids []ID, now time.Time) error
 	// EndLeases ends all leases that a delegate holds.
@@ -188,7 +190,13 @@ func (q *Queue) Acquire(ctx context.Context, account string, id ID, by delegate.
 		return Lease{}, nil, err
 	}
 	now := q.Now().UTC()
-	t, err = q.Store.LeaseTask(ctx, id, by, now, now.Add(t.Lease))
+	if t.State == Leased && t.LeasedBy == by && !t.Platform {
+		// The answer to its first acquire was lost: what it asks for is what it holds. The fence counts on, so that a result
+		// under the lost answer is refused.
+		t, err = q.Store.LeaseAgain(ctx, t, now, now.Add(t.Lease))
+	} else {
+		t, err = q.Store.LeaseTask(ctx, id, by, now, now.Add(t.Lease))
+	}
 	if err != nil {
 		return Lease{}, nil, gone(err)
 	}

@@ -142,7 +142,8 @@ func TestATaskIsDoneAndWaitedFor(t *testing.T) {
 		t.Fatalf("offers %v, %v", offers, err)
 	}
 	lease := w.acquire(t, submitted.ID, d.ID)
-	if _, _, err := w.Acquire(t.Context(), account, submitted.ID, d.ID); !errors.Is(err, task.ErrGone) {
+	other := w.register(t, "d2")
+	if _, _, err := w.Acquire(t.Context(), account, submitted.ID, other.ID); !errors.Is(err, task.ErrGone) {
 		t.Fatalf("leased twice: %v", err)
 	}
 	report := task.Report{Fence: lease.Fence, OK: true, Result: []byte(`{"x":1}`)}
@@ -154,6 +155,27 @@ func TestATaskIsDoneAndWaitedFor(t *testing.T) {
 	done, err := w.Wait(t.Context(), submitted.ID)
 	if err != nil || done.State != task.Succeeded || string(done.Result) != `{"x":1}` {
 		t.Fatalf("got %+v, %v", done, err)
+	}
+}
+
+// The answer to an acquire may be lost: the same delegate asks again, and what it then reports counts.
+func TestALostAcquireIsAskedForAgain(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	d := w.register(t, "d1")
+	submitted := w.submit(t, safe)
+	lost, again := w.acquire(t, submitted.ID, d.ID), w.acquire(t, submitted.ID, d.ID)
+	if again.Fence <= lost.Fence || again.Task.Attempts != 1 {
+		t.Fatalf("fences %d, then %d, after %d attempts", lost.Fence, again.Fence, again.Task.Attempts)
+	}
+	if err := w.Finish(t.Context(), account, submitted.ID, d.ID, task.Report{Fence: lost.Fence, OK: true}); !errors.Is(err, task.ErrGone) {
+		t.Fatalf("a result under the lost answer: %v", err)
+	}
+	if err := w.Finish(t.Context(), account, submitted.ID, d.ID, task.Report{Fence: again.Fence, OK: true}); err != nil {
+		t.Fatal(err)
+	}
+	if _, _, err := w.Acquire(t.Context(), account, submitted.ID, d.ID); !errors.Is(err, task.ErrGone) {
+		t.Fatalf("leased after its end: %v", err)
 	}
 }
 

@@ -20,6 +20,7 @@ import (
 	"github.com/belay-dev/belay/internal/connector"
 	"github.com/belay-dev/belay/internal/delegate"
 	"github.com/belay-dev/belay/internal/identity"
+	"github.com/belay-dev/belay/internal/infra"
 	"github.com/belay-dev/belay/internal/oidc"
 	"github.com/belay-dev/belay/internal/org"
 	"github.com/belay-dev/belay/internal/preflight"
@@ -30,18 +31,19 @@ import (
 
 // World is a manager's services with one account, the organization org1 and its project prj1.
 type World struct {
-	Account    string
-	Store      *store.Store
-	Trail      *audit.Trail
-	Identity   *identity.Service
-	Orgs       *org.Service
-	Secrets    *secret.Service
-	Tokens     *delegate.Tokens
-	Registry   *delegate.Registry
-	Connectors *connector.Service
-	Issuer     *oidc.Service // at https://belay.example.com
-	Runner     *Runner
-	Preflights *preflight.Service
+	Account     string
+	Store       *store.Store
+	Trail       *audit.Trail
+	Identity    *identity.Service
+	Orgs        *org.Service
+	Secrets     *secret.Service
+	Tokens      *delegate.Tokens
+	Registry    *delegate.Registry
+	Connectors  *connector.Service
+	Definitions *infra.Keeper
+	Issuer      *oidc.Service // at https://belay.example.com
+	Runner      *Runner
+	Preflights  *preflight.Service
 	// Survey answers preflights; it must be set before one is made.
 	Survey func(r preflight.Request) preflight.Outcome
 	Edge   *api.Edge
@@ -160,6 +162,7 @@ func New(tb testing.TB) *World {
 	w.Connectors = &connector.Service{Store: w.Store, Scopes: w.Orgs, Runner: w.Runner, Audit: w.Trail, Log: log, Now: now}
 	w.Runner.service = w.Connectors
 	w.Preflights = &preflight.Service{Store: w.Store, Gate: w.Connectors, Runner: surveyor{w}, Audit: w.Trail, Log: log, Now: now}
+	w.Definitions = &infra.Keeper{Store: w.Store, Scopes: w.Orgs, Audit: w.Trail, Log: log, Now: now}
 	w.Issuer = &oidc.Service{
 		Store: w.Store, Flags: w.Orgs, Connectors: w.Connectors, Keyring: keyring, Audit: w.Trail, Log: log, Now: now,
 		URL: func() string { return "https://belay.example.com" },
@@ -253,6 +256,12 @@ type Answer struct {
 // world's account.
 func (c *Client) Do(key, method, path, body string) Answer {
 	c.tb.Helper()
+	return c.Send(key, method, path, "application/json", body)
+}
+
+// Send is Do with a body of another type.
+func (c *Client) Send(key, method, path, contentType, body string) Answer {
+	c.tb.Helper()
 	named := strings.NewReplacer("ACCOUNT", c.world.Account)
 	var reader io.Reader
 	if body != "" {
@@ -266,7 +275,7 @@ func (c *Client) Do(key, method, path, body string) Answer {
 		r.Header.Set(api.HeaderKey, key)
 	}
 	if body != "" {
-		r.Header.Set("Content-Type", "application/json")
+		r.Header.Set("Content-Type", contentType)
 	}
 	answer, err := c.http.Do(r)
 	if err != nil {

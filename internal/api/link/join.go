@@ -46,6 +46,12 @@ func (s *Server) register(r *http.Request, who caller) (any, error) {
 	if err != nil {
 		return nil, notNow(err, "the delegate cannot be registered now")
 	}
+	if string(d.ID) != said.DelegateID && d.RegisteredAt.Before(d.LastSeen) {
+		// It came back without its id, so it knows nothing of what it held.
+		if err := s.Queue.DelegateGone(r.Context(), d.ID); err != nil {
+			return nil, notNow(err, "the delegate cannot be registered now")
+		}
+	}
 	if who.over() {
 		return nil, s.tooLate(who)
 	}

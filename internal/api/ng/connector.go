@@ -112,13 +112,13 @@ func (s *Server) connectorPage(ctx context.Context, c api.Call, in connectorFilt
 	}
 	f := connector.Filter{
 		Scope: c.At, Wider: wider, Search: c.Query("searchTerm"), IDs: in.ConnectorIdentifiers, Names: in.ConnectorNames,
-		Tags: in.Tags, Description: in.Description, Inheriting: in.Inheriting, Offset: p.offset(), Limit: p.size,
+		Tags: in.Tags, Description: in.Description, Inheriting: in.Inheriting, Types: in.Types, Offset: p.offset(), Limit: p.size,
 	}
 	for _, status := range in.Statuses {
 		f.Statuses = append(f.Statuses, connector.Status(status))
 	}
-	// There is one type in one category. A list of others is empty, and the caller must be allowed to see that too.
-	none := !includes(in.Types, nextgen.TypeAWS) || !includes(in.Categories, nextgen.CategoryCloud)
+	// There is one category. A list of others is empty, and the caller must be allowed to see that too.
+	none := !includes(in.Categories, nextgen.CategoryCloud)
 	if none {
 		f.IDs, f.Limit = nil, 1
 	}
@@ -221,7 +221,7 @@ type category struct {
 }
 
 func (*Server) catalogue(context.Context, api.Call) (catalogue, error) {
-	return catalogue{[]category{{nextgen.CategoryCloud, []string{nextgen.TypeAWS}}}}, nil
+	return catalogue{[]category{{nextgen.CategoryCloud, []string{nextgen.TypeAWS, nextgen.TypeKubernetes}}}}, nil
 }
 
 // stats counts connectors by type and by status.
@@ -242,7 +242,6 @@ type statusCount struct {
 
 func (s *Server) connectorStats(ctx context.Context, c api.Call) (stats, error) {
 	out := stats{Types: []typeCount{}, Statuses: []statusCount{}}
-	all := 0
 	for _, status := range []connector.Status{connector.Success, connector.Failing, connector.Partial, connector.Unknown} {
 		_, n, err := s.Connectors.Connectors(ctx, c.Who, connector.Filter{Scope: c.At, Statuses: []connector.Status{status}, Limit: 1})
 		if err != nil {
@@ -251,10 +250,15 @@ func (s *Server) connectorStats(ctx context.Context, c api.Call) (stats, error) 
 		if n > 0 {
 			out.Statuses = append(out.Statuses, statusCount{string(status), n})
 		}
-		all += n
 	}
-	if all > 0 {
-		out.Types = append(out.Types, typeCount{nextgen.TypeAWS, all})
+	for _, kind := range []string{nextgen.TypeAWS, nextgen.TypeKubernetes} {
+		_, n, err := s.Connectors.Connectors(ctx, c.Who, connector.Filter{Scope: c.At, Types: []string{kind}, Limit: 1})
+		if err != nil {
+			return stats{}, err
+		}
+		if n > 0 {
+			out.Types = append(out.Types, typeCount{kind, n})
+		}
 	}
 	return out, nil
 }

@@ -148,6 +148,32 @@ func (s *Server) listDelegates(ctx context.Context, c api.Call, f nextgen.Delega
 	return rest{out}, nil
 }
 
+// delegatesOfToken lists the delegates that registered with a token, or with any of the scope when none is named. Only the
+// call is public, its answer is not: the names are those of the other lists.
+func (s *Server) delegatesOfToken(ctx context.Context, c api.Call) (rest, error) {
+	name := c.Query("delegateTokenName")
+	var token delegate.Token
+	if name != "" {
+		if p := scope.CheckName(name); p != "" {
+			return rest{}, fault.Problems{{Path: "delegateTokenName", Message: p}}
+		}
+		var err error
+		if token, err = s.Tokens.Token(ctx, c.Who, c.At, name); err != nil {
+			return rest{}, err
+		}
+	}
+	list, err := s.Delegates.List(ctx, c.Who, c.At)
+	if err != nil {
+		return rest{}, err
+	}
+	list = slices.DeleteFunc(list, func(d delegate.Delegate) bool { return name != "" && d.TokenID != token.ID })
+	out := nextgen.DelegateGroupListing{Groups: []nextgen.DelegateGroupDetails{}}
+	for _, g := range nextgen.FromDelegates(list, s.Now()) {
+		out.Groups = append(out.Groups, nextgen.FromGroup(g))
+	}
+	return rest{out}, nil
+}
+
 // matches asks what is known of a delegate as a whole.
 func matches(f nextgen.DelegateFilter, d delegate.Delegate) bool {
 	for _, name := range []string{f.DelegateName, f.DelegateGroupIdentifier} {

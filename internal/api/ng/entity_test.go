@@ -153,7 +153,7 @@ func TestEntitiesThatCannotBeSaved(t *testing.T) {
 		"a secret of another type":           {http.MethodPost, "/v2/secrets" + account, strings.Replace(secretText, "SecretText", "SSHKey", 1), 400, "INVALID_REQUEST", "secret.type"},
 		"a secret without a value":           {http.MethodPost, "/v2/secrets" + account, strings.Replace(secretText, `"value":"`+canary+`",`, "", 1), 400, "INVALID_REQUEST", "secret.spec.value"},
 		"a secret with a number for a value": {http.MethodPost, "/v2/secrets" + account, strings.Replace(secretText, `"`+canary+`"`, `12345`, 1), 400, "INVALID_REQUEST", "secret.spec.value"},
-		"a secret kept elsewhere":            {http.MethodPost, "/v2/secrets" + account, strings.Replace(secretText, "Inline", "CustomSecretManagerValues", 1), 400, "INVALID_REQUEST", "secret.spec.valueType"},
+		"a secret kept elsewhere":            {http.MethodPost, "/v2/secrets" + account, strings.Replace(secretText, "Inline", "Odd", 1), 400, "INVALID_REQUEST", "secret.spec.valueType"},
 		"a secret in two organizations":      {http.MethodPost, "/v2/secrets" + account + "&orgIdentifier=org2&projectIdentifier=prj1", secretReference, 400, "INVALID_REQUEST", "secret.orgIdentifier"},
 		"a secret in no organization":        {http.MethodPost, "/v2/secrets" + account + "&orgIdentifier=nowhere", secretText, 400, "INVALID_REQUEST", "secret.orgIdentifier"},
 		"a secret in no project":             {http.MethodPost, "/v2/secrets" + account + "&orgIdentifier=org1&projectIdentifier=nowhere", secretText, 400, "INVALID_REQUEST", "secret.projectIdentifier"},

@@ -46,6 +46,13 @@ func notes() []openapi.Note {
 	page := []openapi.Parameter{{Name: "pageIndex", Meaning: "the page, from 0"}, {Name: "pageSize", Meaning: "how many are on a page"}}
 	search := append([]openapi.Parameter{{Name: "searchTerm", Meaning: "a part of name, identifier or tags"}}, page...)
 	at := func(id string) map[string]string { return map[string]string{"id": id} }
+	environment := []openapi.Parameter{{Name: "environmentIdentifier", Meaning: "the environment that it lies in"}}
+	listed := []openapi.Parameter{
+		{Name: "searchTerm", Meaning: "a part of name, identifier or tags"},
+		{Name: "page", Meaning: "the page, from 0"},
+		{Name: "size", Meaning: "how many are on a page"},
+		{Name: "sort", Meaning: "name, identifier, createdAt or lastModifiedAt, then ,ASC or ,DESC"},
+	}
 	token := []openapi.Parameter{{Name: "tokenName", Meaning: "the name of the token, unless it is in the path"}}
 	return []openapi.Note{
 		{Route: "POST /ng/api/organizations", Summary: "Create an organization", Example: &openapi.Example{Body: `{"organization":{"identifier":"shop","name":"Shop"}}`}},
@@ -55,7 +62,7 @@ func notes() []openapi.Note {
 		{Route: "POST /ng/api/projects", Summary: "Create a project", Example: &openapi.Example{Query: map[string]string{"orgIdentifier": "shop"}, Body: `{"project":{"orgIdentifier":"shop","identifier":"cart","name":"Cart"}}`}},
 		{Route: "GET /ng/api/projects/{id}", Summary: "Read a project", Example: &openapi.Example{Path: at("cart"), Query: map[string]string{"orgIdentifier": "shop"}}},
 		{Route: "PUT /ng/api/projects/{id}", Summary: "Change a project", Example: &openapi.Example{Path: at("cart"), Query: map[string]string{"orgIdentifier": "shop"}, Body: `{"project":{"orgIdentifier":"shop","identifier":"cart","name":"The cart"}}`}},
-		{Route: "GET /ng/api/projects", Summary: "List projects", Query: append([]openapi.Parameter{{Name: "orgIdentifiers", Meaning: "only of these organizations"}, {Name: "identifiers", Meaning: "only these"}}, search...), Example: &openapi.Example{}},
+		{Route: "GET /ng/api/projects", Summary: "List projects", Query: append([]openapi.Parameter{{Name: "orgIdentifiers", Meaning: "only of these organizations"}, {Name: "identifiers", Meaning: "only these"}, {Name: "moduleType", Meaning: "only with this module"}, {Name: "hasModule", Meaning: "false: without it instead"}}, search...), Example: &openapi.Example{}},
 		{Route: "GET /ng/api/projects/list", Summary: "List projects, as older clients ask", Query: search, Example: &openapi.Example{}},
 
 		{Route: "POST /ng/api/v2/secrets", Summary: "Create a secret; its value never comes back", Example: &openapi.Example{Body: `{"secret":{"type":"SecretText","name":"aws key","identifier":"aws_key","spec":{"secretManagerIdentifier":"harnessSecretManager","valueType":"Inline","value":"a value"}}}`}},
@@ -87,6 +94,24 @@ func notes() []openapi.Note {
 		{Route: "DELETE /ng/api/delegate-token-ng/{name}", Summary: "Delete a revoked delegate token, named in the path", Example: &openapi.Example{Path: map[string]string{"name": "ecs"}}},
 		{Route: "POST /ng/api/delegate-setup/listDelegates", Summary: "List delegates", Example: &openapi.Example{Body: `{"filterType":"Delegate"}`}},
 		{Route: "GET /ng/api/delegate-setup/latest-supported-version", Summary: "The newest version of the delegate", Example: &openapi.Example{}},
+
+		{Route: "GET /ng/api/delegate-token-ng/delegate-groups", Summary: "List the delegates of a token", Query: []openapi.Parameter{{Name: "delegateTokenName", Meaning: "the name of the token; all tokens without it"}}, Example: &openapi.Example{}},
+
+		{Route: "POST /ng/api/servicesV2", Summary: "Create a service; its YAML is kept byte for byte", Example: &openapi.Example{Body: `{"identifier":"cart","name":"cart","yaml":"service:\n  name: cart\n  identifier: cart\n"}`}},
+		{Route: "PUT /ng/api/servicesV2", Summary: "Change a service", Example: &openapi.Example{Body: `{"identifier":"cart","name":"the cart"}`}},
+		{Route: "GET /ng/api/servicesV2/{id}", Summary: "Read a service", Example: &openapi.Example{Path: at("cart")}},
+		{Route: "GET /ng/api/servicesV2", Summary: "List services", Query: append([]openapi.Parameter{{Name: "serviceIdentifiers", Meaning: "only these"}}, listed...), Example: &openapi.Example{Query: map[string]string{"searchTerm": "cart"}}},
+		{Route: "DELETE /ng/api/servicesV2/{id}", Summary: "Delete a service", Example: &openapi.Example{Path: at("cart")}},
+		{Route: "POST /ng/api/environmentsV2", Summary: "Create an environment", Example: &openapi.Example{Body: `{"identifier":"dev","name":"dev","type":"PreProduction"}`}},
+		{Route: "PUT /ng/api/environmentsV2", Summary: "Change an environment", Example: &openapi.Example{Body: `{"identifier":"dev","name":"dev","type":"Production"}`}},
+		{Route: "GET /ng/api/environmentsV2/{id}", Summary: "Read an environment", Example: &openapi.Example{Path: at("dev")}},
+		{Route: "GET /ng/api/environmentsV2", Summary: "List environments", Query: append([]openapi.Parameter{{Name: "envIdentifiers", Meaning: "only these"}}, listed...), Example: &openapi.Example{}},
+		{Route: "POST /ng/api/infrastructures", Summary: "Create an infrastructure definition; what its fields do not say is taken from its YAML", Example: &openapi.Example{Body: `{"identifier":"ecs","name":"ecs","environmentRef":"dev","type":"ECS","yaml":"infrastructureDefinition:\n  deploymentType: ECS\n  type: ECS\n  spec: {connectorRef: prod_aws, region: eu-central-1, cluster: c1}\n"}`}},
+		{Route: "PUT /ng/api/infrastructures", Summary: "Change an infrastructure definition", Example: &openapi.Example{Body: `{"identifier":"ecs","name":"the cluster","environmentRef":"dev","type":"ECS"}`}},
+		{Route: "GET /ng/api/infrastructures/{id}", Summary: "Read an infrastructure definition", Query: environment, Example: &openapi.Example{Path: at("ecs"), Query: map[string]string{"environmentIdentifier": "dev"}}},
+		{Route: "GET /ng/api/infrastructures", Summary: "List infrastructure definitions, of one environment or of all", Query: slices.Concat(environment, []openapi.Parameter{{Name: "infraIdentifiers", Meaning: "only these"}, {Name: "deploymentType", Meaning: "only of this deployment type"}}, listed), Example: &openapi.Example{Query: map[string]string{"environmentIdentifier": "dev"}}},
+		{Route: "DELETE /ng/api/infrastructures/{id}", Summary: "Delete an infrastructure definition", Query: environment, Example: &openapi.Example{Path: at("ecs"), Query: map[string]string{"environmentIdentifier": "dev"}}},
+		{Route: "DELETE /ng/api/environmentsV2/{id}", Summary: "Delete an environment with the infrastructure definitions in it", Example: &openapi.Example{Path: at("dev")}},
 
 		{Route: "GET /ng/api/oidc/account/{account}/.well-known/openid-configuration", Summary: "Discovery of the account's OpenID Connect issuer"},
 		{Route: "GET /ng/api/oidc/account/{account}/.wellknown/jwks", Summary: "The issuer's public keys"},

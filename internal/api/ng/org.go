@@ -104,7 +104,8 @@ func (s *Server) listProjects(ctx context.Context, c api.Call) (nextgen.Page[nex
 	}
 	list, total, err := s.Organizations.Projects(ctx, c.Who, org.Filter{
 		Account: c.At.Account, Org: c.At.Org, Orgs: c.QueryAll("orgIdentifiers"), Search: c.Query("searchTerm"),
-		IDs: c.QueryAll("identifiers"), Offset: p.offset(), Limit: p.size,
+		IDs: c.QueryAll("identifiers"), Module: c.Query("moduleType"), Without: c.Query("hasModule") == "false",
+		Offset: p.offset(), Limit: p.size,
 	})
 	return dressed(list, total, p, nextgen.FromStoredProject), err
 }

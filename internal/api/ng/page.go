@@ -17,12 +17,15 @@ type cut struct{ index, size int }
 
 func (p cut) offset() int { return p.index * p.size }
 
-func page(c api.Call) (cut, error) {
-	index, err := c.Number("pageIndex", 0, 0, mostPages)
+func page(c api.Call) (cut, error) { return pageNamed(c, "pageIndex", "pageSize") }
+
+// pageNamed reads which page is wanted: the words for it differ.
+func pageNamed(c api.Call, number, length string) (cut, error) {
+	index, err := c.Number(number, 0, 0, mostPages)
 	if err != nil {
 		return cut{}, err
 	}
-	size, err := c.Number("pageSize", defaultPageSize, 1, mostOnPage)
+	size, err := c.Number(length, defaultPageSize, 1, mostOnPage)
 	return cut{index, size}, err
 }
 

@@ -89,11 +89,13 @@ func (s *Server) deleteSecret(ctx context.Context, c api.Call) (bool, error) {
 
 // secretFilter narrows a list of secrets.
 type secretFilter struct {
-	Name        string   `json:"secretName"`
-	Identifiers []string `json:"identifiers"`
-	Types       []string `json:"secretTypes"`
-	Search      string   `json:"searchTerm"`
-	SubScopes   bool     `json:"includeSecretsFromEverySubScope"`
+	Name        string            `json:"secretName"`
+	Identifiers []string          `json:"identifiers"`
+	Types       []string          `json:"secretTypes"`
+	Search      string            `json:"searchTerm"`
+	Description string            `json:"description"`
+	Tags        map[string]string `json:"tags"`
+	SubScopes   bool              `json:"includeSecretsFromEverySubScope"`
 }
 
 func (s *Server) filterSecrets(ctx context.Context, c api.Call, in secretFilter) (nextgen.Page[nextgen.SecretResponse], error) {
@@ -116,7 +118,8 @@ func (s *Server) secretPage(ctx context.Context, c api.Call, in secretFilter) (n
 		return nextgen.Page[nextgen.SecretResponse]{}, err
 	}
 	list, total, err := s.Secrets.Secrets(ctx, c.Who, secret.Filter{
-		Scope: c.At, SubScopes: in.SubScopes, IDs: in.Identifiers, Search: in.Search, Offset: p.offset(), Limit: p.size,
+		Scope: c.At, SubScopes: in.SubScopes, IDs: in.Identifiers, Search: in.Search, Tags: in.Tags, Description: in.Description,
+		Offset: p.offset(), Limit: p.size,
 	})
 	if !includes(in.Types, nextgen.TypeSecretText) {
 		list, total = nil, 0

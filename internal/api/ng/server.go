@@ -81,6 +81,7 @@ type Server struct {
 	Organizations organizations
 	Tokens        tokens
 	Delegates     delegates
+	Definitions   definitions
 	Issuer        issuer
 	Now           func() time.Time
 }
@@ -125,12 +126,15 @@ func (s *Server) router() *api.Router {
 	r.Handle("GET /ng/api/projects", api.Bare(s.listProjects))
 	r.Handle("GET /ng/api/projects/list", api.Bare(s.listProjects))
 
+	s.definitionRoutes(r)
+
 	for _, path := range []string{"/ng/api/delegate-token-ng", "/ng/api/delegate-token-ng/{name}"} { // clients differ in where they name the token
 		r.Handle("POST "+path, api.Bare(s.createToken))
 		r.Handle("GET "+path, api.Bare(s.listTokens))
 		r.Handle("PUT "+path, api.Bare(s.revokeToken))
 		r.Handle("DELETE "+path, api.Bare(s.deleteToken))
 	}
+	r.Handle("GET /ng/api/delegate-token-ng/delegate-groups", api.Bare(s.delegatesOfToken))
 	r.Handle("POST /ng/api/delegate-setup/listDelegates", api.MaybeBody(s.listDelegates))
 	r.Handle("GET /ng/api/delegate-setup/latest-supported-version", api.Bare(s.latestVersion))
 

@@ -63,12 +63,26 @@ func (s *schemas) orNull(t reflect.Type) object {
 	return object{"anyOf": []object{one, {"type": "null"}}}
 }
 
-// own is a type that writes itself. Where it is a struct, its fields are what it writes; else it is anything.
+// own is a type that writes itself. Where it is a struct whose fields say how they are written, those are what it writes;
+// else it is an object, or anything.
 func (s *schemas) own(t reflect.Type) object {
 	if t.Kind() != reflect.Struct {
 		return object{}
 	}
+	if spelt(t) {
+		return s.named(t, s.structure)
+	}
 	return s.named(t, func(reflect.Type) object { return object{"type": "object"} })
+}
+
+// spelt reports whether every field of a struct says how it is written.
+func spelt(t reflect.Type) bool {
+	for f := range t.Fields() {
+		if _, ok := f.Tag.Lookup("json"); !ok {
+			return false
+		}
+	}
+	return t.NumField() > 0
 }
 
 func writes[T any](t reflect.Type) bool {

@@ -1,6 +1,7 @@
 package storetest
 
 import (
+	"encoding/json"
 	"testing"
 
 	"github.com/belay-dev/belay/internal/connector"
@@ -13,7 +14,7 @@ import (
 func text(in scope.Scope, id, name string) secret.Secret {
 	return secret.Secret{
 		Scope: in, ID: id, Name: name, Description: "d", Tags: map[string]string{"t": "v"}, Manager: secret.BuiltInManager, Kind: secret.Inline,
-		Metadata: map[string]string{"kmsKeyId": "k"}, Sealed: "c2VhbGVk", CreatedAt: at(0), UpdatedAt: at(1),
+		Metadata: map[string]json.RawMessage{"kmsKeyId": json.RawMessage(`"k"`), "version": json.RawMessage(`3`)}, Sealed: "c2VhbGVk", CreatedAt: at(0), UpdatedAt: at(1),
 	}
 }
 

@@ -93,6 +93,25 @@ func tasks() checks {
 			_, err = s.LeaseTask(ctx, "none", "d2", at(60), at(120))
 			fails(t, err, fault.NotFound)
 		},
+		"the holder of a lease may have it anew, once for each fence": func(t *testing.T, s *store.Store) {
+			ctx := t.Context()
+			must(t, s.InsertTask(ctx, queued("t1", 0)))
+			first, err := s.LeaseTask(ctx, "t1", "d1", at(1), at(61))
+			must(t, err)
+			got, err := s.LeaseAgain(ctx, first, at(2), at(62))
+			must(t, err)
+			want := first
+			want.Fence, want.LeaseUntil = first.Fence+1, at(62)
+			same(t, got, want)
+			_, err = s.LeaseAgain(ctx, first, at(3), at(63)) // another was faster
+			fails(t, err, fault.NotFound)
+			other := got
+			other.LeasedBy = "d2"
+			_, err = s.LeaseAgain(ctx, other, at(3), at(63))
+			fails(t, err, fault.NotFound)
+			_, err = s.LeaseAgain(ctx, got, at(600), at(660)) // its deadline has come
+			fails(t, err, fault.NotFound)
+		},
 		"a lease that ended is leased again, under a new fence": func(t *testing.T, s *store.Store) {
 			ctx := t.Context()
 			must(t, s.InsertTask(ctx, queued("t1", 0)))
