@@ -50,6 +50,7 @@ var ring = map[string]int{
 	"internal/awstask":   1,
 	"internal/preflight": 1,
 	"internal/oidc":      1,
+	"internal/manifest":  1,
 
 	// 2, technology: packages that do not know one another
 	"internal/store":           2,
@@ -69,6 +70,7 @@ var ring = map[string]int{
 	"internal/document":     3,
 	"internal/web":          3,
 	"internal/sandbox":      3,
+	"internal/upgrader":     3,
 
 	// 4, wiring: sees everything
 	"internal/manager":     4,
