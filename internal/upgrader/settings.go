@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"io"
 	"regexp"
-	"strconv"
 	"strings"
 
 	"go.yaml.in/yaml/v3"
@@ -156,9 +155,4 @@ func (s Settings) Lookup(environment func(name string) string) func(name string)
 		}
 		return environment(name)
 	}
-}
-
-// String says what is kept where.
-func (s Settings) String() string {
-	return "Deployment " + strconv.Quote(s.Workload) + " in namespace " + strconv.Quote(s.Namespace)
 }
