@@ -43,6 +43,8 @@ type manifestWrite struct {
 	ServiceAccount   string `help:"Service account that exists; one is made by default." placeholder:"NAME"`
 	ClusterRole      string `help:"ClusterRole to bind to the service account; none by default, and work in AWS needs none." placeholder:"NAME"`
 
+	InNamespace bool `help:"Bind it in the delegate's namespace only." name:"role-in-namespace"`
+
 	Tool       []string `help:"Program that the delegate installs when it starts: ${tools}. May be given more than once." placeholder:"NAME"`
 	InitScript string   `help:"File with what INIT_SCRIPT does after that." placeholder:"FILE"`
 
@@ -68,7 +70,7 @@ func (cmd *manifestWrite) Run(ctx context.Context, a *app) error {
 	s := manifest.Spec{
 		Form: manifest.Form(cmd.Kind), Name: cmd.Name, Namespace: cmd.Namespace, Tags: cmd.Tag, Description: cmd.Description,
 		Manager: cmd.Manager, Account: a.Account, Image: cmd.Image, Replicas: cmd.Replicas, TokenSecret: cmd.TokenSecret,
-		RoleARN: cmd.RoleARN, ExecutionRoleARN: cmd.ExecutionRoleARN, ServiceAccount: cmd.ServiceAccount, ClusterRole: cmd.ClusterRole,
+		RoleARN: cmd.RoleARN, ExecutionRoleARN: cmd.ExecutionRoleARN, ServiceAccount: cmd.ServiceAccount, ClusterRole: cmd.ClusterRole, InNamespace: cmd.InNamespace,
 		Tools: cmd.Tool, Upgrader: cmd.Upgrader,
 	}
 	if s.Image == "" {

@@ -25,6 +25,7 @@ type values struct {
 	InitScript     string            `yaml:"initScript,omitempty"`
 	ServiceAccount valuesAccount     `yaml:"serviceAccount"`
 	ClusterRole    string            `yaml:"clusterRole,omitempty"`
+	InNamespace    bool              `yaml:"clusterRoleInNamespace,omitempty"`
 	Resources      resources         `yaml:"resources"`
 	Proxy          *valuesProxy      `yaml:"proxy,omitempty"`
 	Autoscaling    *valuesAutoscaler `yaml:"autoscaling,omitempty"`
@@ -68,7 +69,7 @@ func (s Spec) values() values {
 	v := values{
 		Account: s.Account, Manager: strings.TrimRight(s.Manager, "/"), Name: s.Name, Description: s.Description, Tags: s.Tags,
 		Image: valuesImage{repository, tag}, Replicas: s.Replicas, InsecureHTTP: s.plainHTTP(), InitScript: s.initScript(),
-		ServiceAccount: valuesAccount{Create: s.ServiceAccount == "", Name: s.serviceAccount()}, ClusterRole: s.ClusterRole,
+		ServiceAccount: valuesAccount{Create: s.ServiceAccount == "", Name: s.serviceAccount()}, ClusterRole: s.ClusterRole, InNamespace: s.InNamespace,
 		Resources: s.container().Resources, Upgrader: valuesUpgrader{Enabled: s.Upgrader},
 	}
 	if s.RoleARN != "" {

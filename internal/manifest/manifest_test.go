@@ -107,8 +107,9 @@ func TestForms(t *testing.T) {
 func TestOurOwnHasNoFaults(t *testing.T) {
 	t.Parallel()
 	for name, change := range map[string]func(*manifest.Spec){
-		"with all":                    func(*manifest.Spec) {},
-		"with an account that exists": func(s *manifest.Spec) { s.RoleARN, s.ServiceAccount = "", "made-before" },
+		"with all":                     func(*manifest.Spec) {},
+		"with rights in its namespace": func(s *manifest.Spec) { s.InNamespace = true },
+		"with an account that exists":  func(s *manifest.Spec) { s.RoleARN, s.ServiceAccount = "", "made-before" },
 		"with secrets that exist": func(s *manifest.Spec) {
 			s.Token, s.Proxy.User, s.Proxy.Password, s.Proxy.Secret = secret.Value{}, "", secret.Value{}, "way-out"
 		},

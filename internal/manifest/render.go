@@ -125,10 +125,12 @@ func (s Spec) mended() []string {
 		"- one namespace for all objects, made here; the samples spread over two of which one is never made",
 		"- the token is read from a Secret that exists, under the name that the pod asks for, as text and not as broken base64",
 		"- the pod names its service account, without which no IAM role reaches it",
-		"- no ClusterRoleBinding to cluster-admin: work in AWS needs no right in the cluster",
 		"- Pod Security \"restricted\": user 1001, no capabilities, no privilege escalation, seccomp, read-only root",
 		"- memory for a delegate of this kind, which idles at 25 MiB, where the samples reserve 2 GiB",
 		"- probes on the port that the container declares",
+	}
+	if s.ClusterRole == "" {
+		lines = append(lines, "- no ClusterRoleBinding to cluster-admin: work in AWS needs no right in the cluster")
 	}
 	if s.Proxy != nil {
 		lines = append(lines, "- the proxy's Secret is in the pod's namespace, and the pod reads it")
@@ -211,8 +213,10 @@ func (s Spec) objects() []commented {
 		var comment []string
 		if s.RoleARN != "" {
 			account.Metadata.Annotations = map[string]string{roleAnnotation: s.RoleARN}
-			comment = []string{"IRSA: EKS gives the pod AWS_ROLE_ARN and AWS_WEB_IDENTITY_TOKEN_FILE. The role's trust policy names this account:",
-				fmt.Sprintf("system:serviceaccount:%s:%s", s.Namespace, s.Name)}
+			comment = []string{
+				"IRSA: EKS gives the pod AWS_ROLE_ARN and AWS_WEB_IDENTITY_TOKEN_FILE. The role's trust policy names this account:",
+				fmt.Sprintf("system:serviceaccount:%s:%s", s.Namespace, s.Name),
+			}
 		}
 		add(account, comment...)
 	} else {
@@ -235,7 +239,11 @@ func (s Spec) objects() []commented {
 		expects = append(expects, "Secret/"+name)
 	}
 	if s.ClusterRole != "" {
-		add(s.clusterBinding(), fmt.Sprintf("Asked for: the ClusterRole %s, in every namespace. Connections to AWS need none.", s.ClusterRole))
+		where := "in every namespace"
+		if s.InNamespace {
+			where = "in this namespace"
+		}
+		add(s.roleBinding(), fmt.Sprintf("Asked for: the ClusterRole %s, %s. Connections to AWS need none.", s.ClusterRole, where))
 	}
 	if s.Form == StatefulSet {
 		add(object{APIVersion: "v1", Kind: "Service", Metadata: s.meta(s.Name, delegatePart), Spec: service{
@@ -274,13 +282,18 @@ func (s Spec) proxySecret() string {
 	return s.Proxy.Secret
 }
 
-func (s Spec) clusterBinding() object {
-	return object{
+// roleBinding gives the service account the ClusterRole that was asked for.
+func (s Spec) roleBinding() object {
+	o := object{
 		APIVersion: "rbac.authorization.k8s.io/v1", Kind: "ClusterRoleBinding",
 		Metadata: meta{Name: s.Namespace + "-" + s.Name, Labels: s.labels(delegatePart)},
 		Subjects: []subject{{"ServiceAccount", s.serviceAccount(), s.Namespace}},
 		RoleRef:  &roleRef{"rbac.authorization.k8s.io", "ClusterRole", s.ClusterRole},
 	}
+	if s.InNamespace {
+		o.Kind, o.Metadata = "RoleBinding", s.meta(s.Name, delegatePart)
+	}
+	return o
 }
 
 // kind is the kind of the workload.

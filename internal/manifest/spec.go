@@ -66,6 +66,8 @@ type Spec struct {
 	ServiceAccount string
 	// ClusterRole is bound to the service account in the whole cluster. Empty, as it should be for AWS work: none.
 	ClusterRole string
+	// InNamespace binds ClusterRole in the delegate's namespace only.
+	InNamespace bool
 
 	Tools      []string // presets of Tools() that INIT_SCRIPT installs
 	InitScript string   // what INIT_SCRIPT does after them
@@ -237,6 +239,9 @@ func (s Spec) checkRights(p *fault.Problems) {
 	}
 	if s.RoleARN != "" && (s.Form == Docker || s.Form == Shell) {
 		p.Add("roleArn", fmt.Sprintf("a file of kind %s cannot give a role: the delegate has the credentials of the machine around it", s.Form))
+	}
+	if s.InNamespace && s.ClusterRole == "" {
+		p.Add("clusterRole", "is required: what to bind in the namespace")
 	}
 	if s.ClusterRole != "" && (!plainText(s.ClusterRole) || strings.ContainsAny(s.ClusterRole, " /") || len(s.ClusterRole) > 253) {
 		p.Add("clusterRole", fmt.Sprintf("%.80q is not the name of a ClusterRole", s.ClusterRole))

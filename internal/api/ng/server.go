@@ -19,6 +19,7 @@ import (
 	"github.com/belay-dev/belay/internal/connector"
 	"github.com/belay-dev/belay/internal/delegate"
 	"github.com/belay-dev/belay/internal/fault"
+	"github.com/belay-dev/belay/internal/manifest"
 	"github.com/belay-dev/belay/internal/oidc"
 	"github.com/belay-dev/belay/internal/org"
 	"github.com/belay-dev/belay/internal/scope"
@@ -82,6 +83,7 @@ type Server struct {
 	Tokens        tokens
 	Delegates     delegates
 	Issuer        issuer
+	URL           func() string // how others reach the manager
 	Now           func() time.Time
 }
 
@@ -133,6 +135,9 @@ func (s *Server) router() *api.Router {
 	}
 	r.Handle("POST /ng/api/delegate-setup/listDelegates", api.MaybeBody(s.listDelegates))
 	r.Handle("GET /ng/api/delegate-setup/latest-supported-version", api.Bare(s.latestVersion))
+	r.Handle("POST /ng/api/delegate-setup/generate-helm-values", api.Body(s.download(manifest.Helm)))
+	r.Handle("POST /ng/api/download-delegates/kubernetes", api.Body(s.download(manifest.Kubernetes)))
+	r.Handle("POST /ng/api/download-delegates/docker", api.Body(s.download(manifest.Docker)))
 
 	for _, method := range []string{http.MethodGet, http.MethodPost, http.MethodPut, http.MethodDelete} {
 		r.HandleOpen(method+" /{prefix}/ng/api/{rest...}", api.Bare(wrongEndpoint))
