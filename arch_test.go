@@ -79,6 +79,7 @@ var ring = map[string]int{
 	"internal/api/apitest": 4,
 	"internal/bench":       4,
 	"internal/e2e":         4, // tests only
+	"deploy":               4, // tests only
 	"cmd/belay":            4,
 }
 

@@ -392,6 +392,9 @@ func (s Spec) upgrader() []commented {
 	name := s.Name + "-upgrader"
 	m := func() meta { return s.meta(name, upgraderPart) }
 	env := []variable{{Name: "UPGRADER_TOKEN", From: &source{Secret: &keyRef{s.TokenSecret, TokenKey}}}}
+	if s.plainHTTP() {
+		env = append(env, variable{Name: "BELAY_INSECURE_HTTP", Value: new("true")})
+	}
 	if proxy := s.proxySecret(); proxy != "" {
 		env = append(env, variable{Name: "PROXY_USER", From: &source{Secret: &keyRef{proxy, "PROXY_USER"}}},
 			variable{Name: "PROXY_PASSWORD", From: &source{Secret: &keyRef{proxy, "PROXY_PASSWORD"}}})
