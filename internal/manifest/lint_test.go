@@ -230,3 +230,25 @@ func FuzzLint(f *testing.F) {
 		}
 	})
 }
+
+// The page lists every rule, in the order in which the program does.
+func TestRulesAreDocumented(t *testing.T) {
+	t.Parallel()
+	page, err := os.ReadFile(filepath.Join("..", "..", "docs", "install.md"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	at := 0
+	for _, r := range manifest.Rules() {
+		server := "no"
+		if r.Server {
+			server = "yes"
+		}
+		i := strings.Index(string(page)[at:], "| `"+r.ID+"` | "+r.Title+" | "+server+" |\n")
+		if i < 0 {
+			t.Errorf("install.md lacks %s, or has it elsewhere", r.ID)
+			continue
+		}
+		at += i
+	}
+}
