@@ -16,7 +16,10 @@ import (
 // MaxFile is the most that Lint reads of one file, in bytes.
 const MaxFile = 4 << 20
 
-const maxFindings = 500
+const (
+	maxFindings = 500
+	maxObjects  = 2000 // of one file, since each is compared with the others
+)
 
 // Finding is one fault of a file.
 type Finding struct {
@@ -86,7 +89,7 @@ func Rules() []Rule {
 
 // Lint reads a file of Kubernetes objects and names its faults in the order of their lines. expected are objects that are
 // there although the file does not hold them, as Kind/name; the annotation ExpectsAnnotation says the same in the file.
-// It fails, with Invalid, when the file cannot be read or is larger than MaxFile.
+// It fails, with Invalid, when the file cannot be read, is larger than MaxFile or holds too many objects.
 func Lint(file string, r io.Reader, expected []string) ([]Finding, error) {
 	text, err := io.ReadAll(io.LimitReader(r, MaxFile+1))
 	if err != nil {
@@ -100,6 +103,9 @@ func Lint(file string, r io.Reader, expected []string) ([]Finding, error) {
 		l.expect(one)
 	}
 	l.read(text)
+	if len(l.objects) > maxObjects {
+		return nil, fault.New(fault.Invalid, "%s holds more than %d objects; split it", file, maxObjects)
+	}
 	l.index()
 	for _, o := range l.objects {
 		l.object(o)
@@ -178,7 +184,9 @@ func (l *linter) read(text []byte) {
 		if len(n.Content) == 0 {
 			continue
 		}
-		l.document(node{n.Content[0]}.target())
+		if l.document(node{n.Content[0]}.target()); len(l.objects) > maxObjects {
+			return
+		}
 	}
 	if len(l.objects) == 0 && len(l.findings) == 0 {
 		l.add(kobject{}, node{}, "yaml", "Name a file with objects of Kubernetes", "the file holds no object")
