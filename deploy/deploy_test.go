@@ -9,6 +9,7 @@ import (
 	"bytes"
 	"encoding/json"
 	"fmt"
+	"maps"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -141,9 +142,7 @@ func (s *schema) checkObject(path string, value any) []string {
 // merged is values over defaults, as Helm does it.
 func merged(defaults, over tree) tree {
 	out := tree{}
-	for name, value := range defaults {
-		out[name] = value
-	}
+	maps.Copy(out, defaults)
 	for name, value := range over {
 		below, isTree := value.(tree)
 		under, wasTree := out[name].(tree)

@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"encoding/pem"
 	"fmt"
+	"maps"
 	"mime"
 	"net/http"
 	"net/http/httptest"
@@ -154,10 +155,7 @@ func (k *Kube) patch(w http.ResponseWriter, r *http.Request, fail func(code int,
 		fail(http.StatusUnprocessableEntity, "Invalid", "PatchOptions.meta.k8s.io \"\" is invalid: dryRun: Unsupported value: %q: supported values: \"All\"", dry[0])
 		return
 	}
-	images := map[string]string{}
-	for name, image := range k.images {
-		images[name] = image
-	}
+	images := maps.Clone(k.images)
 	for i, c := range p.Spec.Template.Spec.Containers {
 		if _, there := images[c.Name]; !there || c.Image == "" { // a new one would lack its image or be one too many
 			fail(http.StatusUnprocessableEntity, "Invalid", "Deployment.apps %q is invalid: spec.template.spec.containers[%d].image: Required value", k.name, i)

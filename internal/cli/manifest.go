@@ -86,7 +86,7 @@ func (cmd *manifestWrite) Run(ctx context.Context, a *app) error {
 		}
 		s.InitScript = string(text)
 	}
-	if err := errors.Join(cmd.proxy(a, &s), cmd.where(ctx, a, &s)); err != nil {
+	if err := errors.Join(cmd.proxy(&s), cmd.where(ctx, a, &s)); err != nil {
 		return err
 	}
 	text, err := manifest.Render(s)
@@ -135,7 +135,7 @@ func (cmd *manifestWrite) where(ctx context.Context, a *app, s *manifest.Spec) e
 	return nil
 }
 
-func (cmd *manifestWrite) proxy(a *app, s *manifest.Spec) error {
+func (cmd *manifestWrite) proxy(s *manifest.Spec) error {
 	if cmd.Proxy == "" {
 		if cmd.NoProxy != "" || cmd.ProxyUser != "" || cmd.ProxyPasswordFile != "" || cmd.ProxySecret != "" {
 			return misusef("--proxy is required beside the other flags about a proxy")

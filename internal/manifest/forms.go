@@ -97,8 +97,8 @@ func (s Spec) values() values {
 
 // SplitImage takes an image's name apart: the repository with its registry, and what follows it, a tag or a digest.
 func SplitImage(name string) (repository, tag string) {
-	if at := strings.IndexByte(name, '@'); at >= 0 {
-		return name[:at], name[at+1:]
+	if before, digest, found := strings.Cut(name, "@"); found {
+		return before, digest
 	}
 	if colon := strings.LastIndexByte(name, ':'); colon > strings.LastIndexByte(name, '/') {
 		return name[:colon], name[colon+1:]

@@ -36,7 +36,7 @@ func (l *linter) version(o kobject) {
 }
 
 // placeholder is what samples hold in the place of what belongs there.
-var placeholder = regexp.MustCompile(`^(YOUR|PUT_YOUR|REPLACE|CHANGE)_?[A-Z_]*[A-Z]$|^<[A-Za-z][A-Za-z _-]*>$|^_{1,2}[a-zA-Z]+_{1,2}$|(?i:^change-?me$)`) //nolint:gochecknoglobals // compiled once, never written
+var placeholder = regexp.MustCompile(`^(YOUR|PUT_YOUR|REPLACE|CHANGE)_?[A-Z_]*[A-Z]$|^<[A-Za-z][A-Za-z _-]*>$|^_{1,2}[a-zA-Z]+_{1,2}$|(?i:^change-?me$)`)
 
 func (l *linter) placeholder(o kobject, at node, what, value string) bool {
 	found := placeholder.MatchString(strings.TrimSpace(value))

@@ -218,10 +218,10 @@ func (l *linter) environment(o kobject, c node) {
 }
 
 var (
-	rootOnly  = regexp.MustCompile(`(^|[\s;&|])(apt|apt-get|yum|dnf|microdnf|apk|rpm)\s+(-\S+\s+)*(install|update|add|upgrade)`) //nolint:gochecknoglobals // compiled once, never written
-	rootPaths = regexp.MustCompile(`(^|[\s;&|])(mv|cp|install|ln|tee)\s[^\n]*\s/(usr|opt|bin|sbin)(/\S*)?`)                      //nolint:gochecknoglobals // compiled once, never written
-	oneArch   = regexp.MustCompile(`(?i)(curl|wget)\s[^\n]*(amd64|x86_64|arm64|aarch64)`)                                        //nolint:gochecknoglobals // compiled once, never written
-	arches    = regexp.MustCompile(`uname\s+-m|dpkg\s+--print-architecture|TARGETARCH`)                                          //nolint:gochecknoglobals // compiled once, never written
+	rootOnly  = regexp.MustCompile(`(^|[\s;&|])(apt|apt-get|yum|dnf|microdnf|apk|rpm)\s+(-\S+\s+)*(install|update|add|upgrade)`)
+	rootPaths = regexp.MustCompile(`(^|[\s;&|])(mv|cp|install|ln|tee)\s[^\n]*\s/(usr|opt|bin|sbin)(/\S*)?`)
+	oneArch   = regexp.MustCompile(`(?i)(curl|wget)\s[^\n]*(amd64|x86_64|arm64|aarch64)`)
+	arches    = regexp.MustCompile(`uname\s+-m|dpkg\s+--print-architecture|TARGETARCH`)
 )
 
 // initScript looks for what makes such scripts fail, which keeps the delegate from starting.

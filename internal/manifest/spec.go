@@ -120,10 +120,10 @@ func (s Spec) withDefaults() Spec {
 }
 
 // label is what Kubernetes takes as a name that also is a label.
-var label = regexp.MustCompile(`^[a-z0-9]([-a-z0-9]*[a-z0-9])?$`) //nolint:gochecknoglobals // compiled once, never written
+var label = regexp.MustCompile(`^[a-z0-9]([-a-z0-9]*[a-z0-9])?$`)
 
 // image is a repository, with a registry or without, and a tag or a digest. The repository's own parts are in lower case.
-var image = regexp.MustCompile(`^([A-Za-z0-9.-]+(:[0-9]+)?/)?[a-z0-9]+([._/-]+[a-z0-9]+)*(:[A-Za-z0-9_][A-Za-z0-9_.-]{0,127})?(@sha256:[0-9a-f]{64})?$`) //nolint:gochecknoglobals // compiled once, never written
+var image = regexp.MustCompile(`^([A-Za-z0-9.-]+(:[0-9]+)?/)?[a-z0-9]+([._/-]+[a-z0-9]+)*(:[A-Za-z0-9_][A-Za-z0-9_.-]{0,127})?(@sha256:[0-9a-f]{64})?$`)
 
 // plainText is what names, tags and addresses are made of: nothing that could end a line of YAML, a shell or a header.
 func plainText(s string) bool {

@@ -2,6 +2,7 @@ package manifest
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 )
 
@@ -89,11 +90,8 @@ func tool(name string) (preset, bool) {
 func (s Spec) initScript() string {
 	var b strings.Builder
 	for _, p := range presets() {
-		for _, asked := range s.Tools {
-			if asked == p.name {
-				b.WriteString("echo 'installing " + p.name + "'\n" + p.script)
-				break
-			}
+		if slices.Contains(s.Tools, p.name) {
+			b.WriteString("echo 'installing " + p.name + "'\n" + p.script)
 		}
 	}
 	text := b.String()

@@ -66,8 +66,8 @@ type inner struct {
 }
 
 var (
-	kubeName = regexp.MustCompile(`^[a-z0-9]([-.a-z0-9]*[a-z0-9])?$`)                            //nolint:gochecknoglobals // compiled once, never written
-	registry = regexp.MustCompile(`^[A-Za-z0-9.-]+(:[0-9]+)?(/[a-z0-9]+([._-]+[a-z0-9]+)*)*/?$`) //nolint:gochecknoglobals // compiled once, never written
+	kubeName = regexp.MustCompile(`^[a-z0-9]([-.a-z0-9]*[a-z0-9])?$`)
+	registry = regexp.MustCompile(`^[A-Za-z0-9.-]+(:[0-9]+)?(/[a-z0-9]+([._-]+[a-z0-9]+)*)*/?$`)
 )
 
 // Read reads settings. The error is Invalid and names every problem; keys that are not known become warnings, since files

@@ -53,7 +53,7 @@ func (u *Upgrader) Run(ctx context.Context) (Outcome, error) {
 	}
 	out := Outcome{Image: image}
 	repository, tag := manifest.SplitImage(image)
-	if _, err := delegate.ParseVersion(tag); err != nil {
+	if !isVersion(tag) {
 		out.Reason = fmt.Sprintf("the image %s has no tag that is a version of the delegate: it is somebody's own, and stays", image)
 		u.Log.WarnContext(ctx, "image stays", slog.String("image", image), slog.String("reason", out.Reason))
 		return out, nil
@@ -79,6 +79,11 @@ func (u *Upgrader) Run(ctx context.Context) (Outcome, error) {
 	out.Patched = !s.DryRun
 	u.Log.InfoContext(ctx, "image set", slog.String("image", image), slog.String("target", out.Target), slog.Bool("dry_run", s.DryRun), slog.String("reason", answer.Reason))
 	return out, nil
+}
+
+func isVersion(tag string) bool {
+	_, err := delegate.ParseVersion(tag)
+	return err == nil
 }
 
 // mirrored is a repository at another registry: the first part of a name is one when it looks like a host.
