@@ -5,7 +5,7 @@ LDFLAGS := -s -w -X main.version=$(VERSION)
 export CGO_ENABLED := 0
 
 .DEFAULT_GOAL := help
-.PHONY: help build run test race fuzz golden lint fmt generate generate-iam-data vuln check bench e2e e2e-iam
+.PHONY: help build run test race fuzz golden lint fmt generate generate-iam-data vuln check bench e2e e2e-iam kube
 
 help: ## show this list
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "  %-17s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -55,3 +55,6 @@ e2e: ## run the whole flows (build tag e2e)
 e2e-iam: ## compare the policy engine with an independent evaluator (needs node and npm)
 	scripts/install-iam-simulate.sh
 	go test -tags e2e -count 1 -v -run '^TestE2EIndependentEvaluator' ./iam
+
+kube: ## check manifests and charts with Kubernetes' own types and Helm's engine (fetches them; some minutes the first time)
+	cd tools/kube && go test -count=1 ./...

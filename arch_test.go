@@ -52,6 +52,7 @@ var ring = map[string]int{
 	"internal/oidc":      1,
 	"internal/infra":     1,
 	"internal/firstgen":  1,
+	"internal/manifest":  1,
 
 	// 2, technology: packages that do not know one another
 	"internal/store":           2,
@@ -72,6 +73,7 @@ var ring = map[string]int{
 	"internal/document":     3,
 	"internal/web":          3,
 	"internal/sandbox":      3,
+	"internal/upgrader":     3,
 
 	// 4, wiring: sees everything
 	"internal/manager":     4,
@@ -80,6 +82,7 @@ var ring = map[string]int{
 	"internal/api/apitest": 4,
 	"internal/bench":       4,
 	"internal/e2e":         4, // tests only
+	"deploy":               4, // tests only
 	"cmd/belay":            4,
 }
 

@@ -108,7 +108,7 @@ func (e *FitError) Error() string {
 // Is reports whether target is ErrDoesNotFit.
 func (*FitError) Is(target error) bool { return target == ErrDoesNotFit }
 
-var policyName = regexp.MustCompile(`^[\w+=,.@-]{1,120}$`)
+var policyName = regexp.MustCompile(`^[\w+=,.@-]+$`)
 
 // For makes the policies for a set of capabilities, narrowed to what is named. What every connection needs is added
 // unless all capabilities are for another holder, such as the execution role of a function. What it makes allows
@@ -213,7 +213,7 @@ func (p *Placement) complete() (problems []string) {
 	if !slices.Contains([]Entity{Role, User, Group}, p.To) {
 		problems = append(problems, fmt.Sprintf("policies are attached to a role, user or group, not to a %q", p.To))
 	}
-	if !policyName.MatchString(p.Name) {
+	if len(p.Name) > 120 || !policyName.MatchString(p.Name) {
 		problems = append(problems, fmt.Sprintf("the policy name %q: it is 1 to 120 letters, digits and +=,.@_-", p.Name))
 	}
 	if p.MaxAttached < 1 || p.MaxAttached > 100 {

@@ -75,35 +75,36 @@ type shape struct {
 	services []string
 	prefix   string
 	fits     *regexp.Regexp
+	most     int // characters; in the expression such a bound would cost a hundred kilobytes at every start
 	rule     string
 }
 
 func (k kind) shape() shape {
 	switch k {
 	case bucket:
-		return shape{[]string{"s3", "s3-object-lambda"}, "", bucketName, "3 to 63 lower-case letters, digits, dots and hyphens"}
+		return shape{[]string{"s3", "s3-object-lambda"}, "", bucketName, 63, "3 to 63 lower-case letters, digits, dots and hyphens"}
 	case cluster:
-		return shape{[]string{"ecs", "eks"}, "cluster/", clusterName, "letters, digits, hyphens and underscores"}
+		return shape{[]string{"ecs", "eks"}, "cluster/", clusterName, 255, "letters, digits, hyphens and underscores"}
 	case repository:
-		return shape{[]string{"ecr"}, "repository/", repositoryName, "lower-case letters, digits and ._-/"}
+		return shape{[]string{"ecr"}, "repository/", repositoryName, 256, "lower-case letters, digits and ._-/"}
 	case function:
-		return shape{[]string{"lambda"}, "function:", functionName, "letters, digits, hyphens and underscores"}
+		return shape{[]string{"lambda"}, "function:", functionName, 140, "letters, digits, hyphens and underscores"}
 	case role:
-		return shape{[]string{"iam"}, "role/", roleName, "letters, digits and +=,.@_-, with the path in front of it"}
+		return shape{[]string{"iam"}, "role/", roleName, 576, "letters, digits and +=,.@_-, with the path in front of it"}
 	}
 	return shape{}
 }
 
 var (
-	bucketName     = regexp.MustCompile(`^[a-z0-9.*?-]{1,63}$`)
-	clusterName    = regexp.MustCompile(`^[A-Za-z0-9_*?-]{1,255}$`)
-	repositoryName = regexp.MustCompile(`^[a-z0-9._/*?-]{1,256}$`)
-	functionName   = regexp.MustCompile(`^[A-Za-z0-9_*?-]{1,140}$`)
-	roleName       = regexp.MustCompile(`^[\w+=,.@/*?-]{1,576}$`)
+	bucketName     = regexp.MustCompile(`^[a-z0-9.*?-]+$`)
+	clusterName    = regexp.MustCompile(`^[A-Za-z0-9_*?-]+$`)
+	repositoryName = regexp.MustCompile(`^[a-z0-9._/*?-]+$`)
+	functionName   = regexp.MustCompile(`^[A-Za-z0-9_*?-]+$`)
+	roleName       = regexp.MustCompile(`^[\w+=,.@/*?-]+$`)
 	accountID      = regexp.MustCompile(`^[0-9]{12}$`)
 	regionName     = regexp.MustCompile(`^[a-z]{2,6}(-[a-z]{2,10})+-[0-9]{1,2}$`)
 	partitionName  = regexp.MustCompile(`^aws(-[a-z]+)*$`)
-	principalARN   = regexp.MustCompile(`^arn:aws[a-z-]*:(iam|sts)::[0-9]{12}:(root|(role|user|assumed-role|federated-user)/[\w+=,.@/-]{1,576})$`)
+	principalARN   = regexp.MustCompile(`^arn:aws[a-z-]*:(iam|sts)::[0-9]{12}:(root|(role|user|assumed-role|federated-user)/[\w+=,.@/-]+)$`)
 )
 
 // maxNames bounds how many resources of one kind can be named.
@@ -125,7 +126,7 @@ func (n Narrowing) narrower() (w *narrower, problems []string) {
 	if n.Region != "" && !regionName.MatchString(n.Region) {
 		report("region %q: a Region is written like us-east-1", n.Region)
 	}
-	if n.Principal != "" && !principalARN.MatchString(n.Principal) {
+	if n.Principal != "" && (len(n.Principal) > 640 || !principalARN.MatchString(n.Principal)) {
 		report("principal %q: give the ARN of a role or user, such as arn:aws:iam::111122223333:role/name", n.Principal)
 	}
 	given := map[kind][]string{bucket: n.Buckets, cluster: n.Clusters, repository: n.Repositories, function: n.Functions, role: n.Roles}
@@ -171,7 +172,7 @@ func (k kind) read(text string, one name) (_ name, problem string) {
 	if k == role {
 		one.name = strings.TrimPrefix(one.name, "/")
 	}
-	if !s.fits.MatchString(one.name) {
+	if len(one.name) > s.most || !s.fits.MatchString(one.name) {
 		return one, fmt.Sprintf("the name of a %s is %s; * and ? are wildcards", k, s.rule)
 	}
 	return one, ""

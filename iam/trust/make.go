@@ -263,7 +263,7 @@ var (
 	partitionForm  = regexp.MustCompile(`^aws(-[a-z]+)*$`)
 	accountForm    = regexp.MustCompile(`^[0-9]{12}$`)
 	externalIDForm = regexp.MustCompile(`^[\w+=,.@:/-]{2,}$`)
-	kubernetesForm = regexp.MustCompile(`^[a-z0-9]([a-z0-9.-]{0,251}[a-z0-9])?$`)
+	kubernetesForm = regexp.MustCompile(`^[a-z0-9]([a-z0-9.-]*[a-z0-9])?$`)
 	hostForm       = regexp.MustCompile(`^([A-Za-z0-9.-]+|\[[0-9A-Fa-f:.]+\])(:[0-9]+)?(/[\w.~%+=:@/-]*)?$`)
 )
 
@@ -274,7 +274,7 @@ func (m *maker) account(name, id string) {
 }
 
 func (m *maker) kubernetesName(name string) {
-	if !kubernetesForm.MatchString(name) {
+	if len(name) > 253 || !kubernetesForm.MatchString(name) {
 		m.report("%q is no name in Kubernetes: small letters, digits, dots and hyphens", name)
 	}
 }

@@ -87,6 +87,15 @@ func newLink(c Config, transport http.RoundTripper, now func() time.Time) (*Link
 	return &Link{manager: c.Manager, account: c.Account, key: key, client: client, now: now}, nil
 }
 
+// NewLink makes the way to the manager for others than a running delegate, such as its upgrader.
+func NewLink(c Config) (*Link, error) { return newLink(c, nil, time.Now) }
+
+// UpgradeCheck asks which version suits the manager, in the place of an image's tag.
+func (l *Link) UpgradeCheck(ctx context.Context, tag string) (protocol.UpgradeCheck, error) {
+	var out protocol.UpgradeCheck
+	return out, l.call(ctx, http.MethodGet, protocol.PathUpgradeCheck, url.Values{"currentDelegateImageTag": {tag}}, callTimeout, nil, &out)
+}
+
 func refusedByProxy(_ context.Context, proxy *url.URL, _ *http.Request, answer *http.Response) error {
 	switch answer.StatusCode {
 	case http.StatusOK:

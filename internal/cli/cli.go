@@ -15,6 +15,8 @@ import (
 	completion "github.com/jotaen/kong-completion"
 
 	"github.com/belay-dev/belay/internal/fault"
+	"github.com/belay-dev/belay/internal/manifest"
+	"github.com/belay-dev/belay/internal/upgrader"
 )
 
 // The exit codes.
@@ -58,7 +60,7 @@ func run(ctx context.Context, args []string, io Streams) int {
 		kong.Writers(io.Out, io.Err),
 		kong.DefaultEnvars("BELAY"),
 		kong.ConfigureHelp(kong.HelpOptions{Compact: true, NoExpandSubcommands: true}),
-		kong.Vars{"version": io.Version, "sandbox_listen": sandboxListen},
+		kong.Vars{"version": io.Version, "sandbox_listen": sandboxListen, "service_account": upgrader.ServiceAccountFolder, "tools": strings.Join(manifest.Tools(), ", ")},
 		kong.Exit(func(int) { panic(exited{}) }),
 	)
 	if err != nil {
@@ -167,6 +169,7 @@ type commands struct {
 	Sandbox   sandboxCmd   `cmd:"" help:"Run a sandbox in the place of AWS, and set its scene."`
 	Delegate  delegateCmd  `cmd:"" help:"Run a delegate, see who is there, keep delegate tokens."`
 	Export    exportCmd    `cmd:"" help:"Write every entity as YAML that can be applied."`
+	Upgrader  upgraderCmd  `cmd:"" help:"Keep a delegate's Deployment at the manager's version: one look, in its cluster."`
 	Apply     applyCmd     `cmd:"" help:"Make entities as files describe them."`
 	Connector connectorCmd `cmd:"" help:"Keep and test connectors."`
 	Policy    policyCmd    `cmd:"" help:"Look into IAM: what actions, resources and policies mean."`

@@ -22,6 +22,8 @@ type delegateCmd struct {
 	Ping   delegatePing   `cmd:"" help:"Send a task to a delegate and wait for its answer."`
 	Choose delegateChoose `cmd:"" help:"Say which delegate would take work with these selectors, and why the others would not. Exit code 3 when none would."`
 	Token  tokenCmd       `cmd:"" help:"Keep delegate tokens."`
+
+	Manifest manifestCmd `cmd:"" help:"Write the file that installs a delegate, or find what is wrong with one."`
 }
 
 type delegateList struct{}

@@ -46,13 +46,13 @@ func (m *Manager) newHandler() *handler {
 	m.Tokens.Revoked = m.link.Revoke
 	nextGen := &ng.Server{
 		Edge: edge, Connectors: m.Connectors, Secrets: m.Secrets, Organizations: m.Orgs, Tokens: m.Tokens, Delegates: m.Registry,
-		Definitions: m.Definitions, Issuer: m.Issuer, Now: now,
+		Definitions: m.Definitions, Issuer: m.Issuer, URL: m.url, Now: now,
 	}
 	older := &fg.Server{Edge: edge, Connectors: m.Connectors, Secrets: m.Secrets, Texts: m.Store, Log: c.Log}
 	own := &v1.Server{
 		Edge: edge, Connectors: m.Connectors, Preflights: m.Preflights, Keys: m.Identity, Trail: m.Trail, Accounts: m.Orgs, Tokens: m.Tokens, Delegates: m.Registry,
 		Pinger: &pinger{Queue: m.Queue, Audit: m.Trail}, Tasks: &taskReader{Store: m.Store, Audit: m.Trail}, Issuer: m.Issuer,
-		Pages: docs.Errors(), Version: c.Version, Now: now,
+		URL: m.url, Pages: docs.Errors(), Version: c.Version, Now: now,
 	}
 	groups := []openapi.Group{nextGen.Group(), own.Group()}
 	return &handler{

@@ -19,10 +19,18 @@ const (
 	PathRunnerResult   = "/api/executions/{task}/response"
 	PathRunnerResultV2 = "/api/executions/{task}/task-response"
 	PathCapacity       = "/api/agent/delegates/register-delegate-capacity/{delegate}"
-	PathLogs           = "/api/agent/v2/tasks/{task}/logs" // ours: NDJSON of LogLine
-	PathUnregister     = "/api/agent/delegates/{delegate}" // ours: DELETE when a delegate has drained
-	PathAccountStatus  = "/api/account/{account}/status"   // asked by start scripts with PRECHECK_CONN=true
+	PathLogs           = "/api/agent/v2/tasks/{task}/logs"   // ours: NDJSON of LogLine
+	PathUnregister     = "/api/agent/delegates/{delegate}"   // ours: DELETE when a delegate has drained
+	PathUpgradeCheck   = "/api/agent/upgrade-check/delegate" // ours: asked by `belay upgrader`, with currentDelegateImageTag
+	PathAccountStatus  = "/api/account/{account}/status"     // asked by start scripts with PRECHECK_CONN=true
 )
+
+// UpgradeCheck is which version of the delegate suits the manager.
+type UpgradeCheck struct {
+	TargetVersion string `json:"targetVersion"` // yy.mm.build, which is the tag of the image
+	ShouldUpgrade bool   `json:"shouldUpgrade"`
+	Reason        string `json:"reason"` // why, or why not
+}
 
 // AuthScheme begins the Authorization header.
 const AuthScheme = "Delegate "

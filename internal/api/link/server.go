@@ -162,6 +162,7 @@ func (s *Server) routes() []route {
 		{http.MethodPost, protocol.PathCapacity, "capacity", s.capacity, "How much a delegate can take"},
 		{http.MethodPost, protocol.PathLogs, "logs", s.taskLogs, "Lines of a task's log"},
 		{http.MethodDelete, protocol.PathUnregister, "unregister", s.unregister, "A delegate goes"},
+		{http.MethodGet, protocol.PathUpgradeCheck, "upgrade-check", upgradeCheck, "Which version of the delegate suits, asked by its upgrader"},
 	}
 }
 

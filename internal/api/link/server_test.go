@@ -298,3 +298,28 @@ func FuzzRegistration(f *testing.F) {
 		}
 	})
 }
+
+func TestUpgradeCheck(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	for tag, tt := range map[string]struct {
+		should bool
+		reason string
+	}{
+		"24.03.82603":         {true, "24.03.82603 is older than the manager's 26.11.90000"},
+		"24.03.82603.minimal": {true, "24.03.82603 is older"},
+		"26.11.90000":         {false, "it is the manager's version"},
+		"99.01.00001":         {false, "newer than the manager's"},
+		"latest":              {false, `the tag "latest" is not a version`},
+		"":                    {false, "is not a version"},
+	} {
+		var got protocol.UpgradeCheck
+		w.call(http.MethodGet, protocol.PathUpgradeCheck+"?currentDelegateImageTag="+tag, nil).into(t, &got)
+		if got.ShouldUpgrade != tt.should || !strings.Contains(got.Reason, tt.reason) || got.TargetVersion != delegate.Current().String() {
+			t.Errorf("%q: %+v", tag, got)
+		}
+	}
+	if a := w.callAs(t.Context(), "", http.MethodGet, protocol.PathUpgradeCheck+"?currentDelegateImageTag=1", nil); a.status != http.StatusUnauthorized {
+		t.Errorf("without a proof: %+v", a)
+	}
+}

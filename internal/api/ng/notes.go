@@ -94,6 +94,9 @@ func notes() []openapi.Note {
 		{Route: "DELETE /ng/api/delegate-token-ng/{name}", Summary: "Delete a revoked delegate token, named in the path", Example: &openapi.Example{Path: map[string]string{"name": "ecs"}}},
 		{Route: "POST /ng/api/delegate-setup/listDelegates", Summary: "List delegates", Example: &openapi.Example{Body: `{"filterType":"Delegate"}`}},
 		{Route: "GET /ng/api/delegate-setup/latest-supported-version", Summary: "The newest version of the delegate", Example: &openapi.Example{}},
+		{Route: "POST /ng/api/delegate-setup/generate-helm-values", Summary: "Values for the delegate's chart", Example: &openapi.Example{Body: `{"name":"eks-prod","tags":["eks"]}`}},
+		{Route: "POST /ng/api/download-delegates/kubernetes", Summary: "Objects of Kubernetes that install a delegate", Example: &openapi.Example{Body: `{"name":"eks-prod","tags":["eks"],"clusterPermissionType":"CLUSTER_VIEWER"}`}},
+		{Route: "POST /ng/api/download-delegates/docker", Summary: "A Compose file that installs a delegate", Example: &openapi.Example{Body: `{"name":"docker-1"}`}},
 
 		{Route: "GET /ng/api/delegate-token-ng/delegate-groups", Summary: "List the delegates of a token", Query: []openapi.Parameter{{Name: "delegateTokenName", Meaning: "the name of the token; all tokens without it"}}, Example: &openapi.Example{}},
 

@@ -52,6 +52,9 @@ func everyRoute() [][2]string {
 		{"DELETE", "/delegate-token-ng"},
 		{"POST", "/delegate-setup/listDelegates"},
 		{"GET", "/delegate-setup/latest-supported-version"},
+		{"POST", "/delegate-setup/generate-helm-values"},
+		{"POST", "/download-delegates/kubernetes"},
+		{"POST", "/download-delegates/docker"},
 	}
 }
 

@@ -19,6 +19,7 @@ import (
 	"github.com/belay-dev/belay/internal/connector"
 	"github.com/belay-dev/belay/internal/delegate"
 	"github.com/belay-dev/belay/internal/fault"
+	"github.com/belay-dev/belay/internal/manifest"
 	"github.com/belay-dev/belay/internal/oidc"
 	"github.com/belay-dev/belay/internal/org"
 	"github.com/belay-dev/belay/internal/scope"
@@ -83,6 +84,7 @@ type Server struct {
 	Delegates     delegates
 	Definitions   definitions
 	Issuer        issuer
+	URL           func() string // how others reach the manager
 	Now           func() time.Time
 }
 
@@ -137,6 +139,9 @@ func (s *Server) router() *api.Router {
 	r.Handle("GET /ng/api/delegate-token-ng/delegate-groups", api.Bare(s.delegatesOfToken))
 	r.Handle("POST /ng/api/delegate-setup/listDelegates", api.MaybeBody(s.listDelegates))
 	r.Handle("GET /ng/api/delegate-setup/latest-supported-version", api.Bare(s.latestVersion))
+	r.Handle("POST /ng/api/delegate-setup/generate-helm-values", api.Body(s.download(manifest.Helm)))
+	r.Handle("POST /ng/api/download-delegates/kubernetes", api.Body(s.download(manifest.Kubernetes)))
+	r.Handle("POST /ng/api/download-delegates/docker", api.Body(s.download(manifest.Docker)))
 
 	for _, method := range []string{http.MethodGet, http.MethodPost, http.MethodPut, http.MethodDelete} {
 		r.HandleOpen(method+" /{prefix}/ng/api/{rest...}", api.Bare(wrongEndpoint))

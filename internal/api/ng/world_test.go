@@ -20,7 +20,7 @@ func serve(t *testing.T) (*apitest.World, *apitest.Client) {
 	w.Update = *update
 	s := &ng.Server{
 		Edge: w.Edge, Connectors: w.Connectors, Secrets: w.Secrets, Organizations: w.Orgs, Tokens: w.Tokens, Delegates: w.Registry,
-		Definitions: w.Definitions, Issuer: w.Issuer, Now: w.Clock.Now,
+		Definitions: w.Definitions, Issuer: w.Issuer, URL: func() string { return "https://belay.example.com" }, Now: w.Clock.Now,
 	}
 	return w, w.Serve(t, s.Handler())
 }

@@ -52,6 +52,7 @@ func notes() []openapi.Note {
 
 		{Route: "GET /belay/v1/delegates", Summary: "Delegates with their load", Example: &openapi.Example{}},
 		{Route: "GET /belay/v1/delegates/choice", Summary: "Who would take work with these tags, and why the others would not", Query: []openapi.Parameter{{Name: "selector", Meaning: "a tag; again, or with commas, for more"}}, Example: &openapi.Example{Query: map[string]string{"selector": "eks"}}},
+		{Route: "POST /belay/v1/delegates/manifest", Summary: "Write what installs a delegate", Example: &openapi.Example{Body: `{"kind":"kubernetes","name":"eks-prod","manager":"https://belay.example.com","tags":["eks"],"upgrader":true}`}},
 		{Route: "POST /belay/v1/delegates/{name}/ping", Summary: "Send a task to a delegate and back", Example: &openapi.Example{Path: map[string]string{"name": "d1"}}},
 		{Route: "GET /belay/v1/delegate-tokens/{name}/value", Summary: "The value of a delegate token"},
 		{Route: "GET /belay/v1/tasks/{id}", Summary: "A task and who may do it"},

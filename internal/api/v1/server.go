@@ -83,8 +83,9 @@ type Server struct {
 	Pinger     pinger
 	Tasks      tasks
 	Issuer     issuer
-	Pages      fs.FS  // the pages of error codes: BLY-2104.md
-	Version    string // of the product
+	URL        func() string // how others reach the manager
+	Pages      fs.FS         // the pages of error codes: BLY-2104.md
+	Version    string        // of the product
 	Now        func() time.Time
 }
 
@@ -119,6 +120,7 @@ func (s *Server) router() *api.Router {
 	r.Handle("GET /belay/v1/delegates", api.Bare(s.listDelegates))
 	r.Handle("GET /belay/v1/delegates/choice", api.Bare(s.choice))
 	r.Handle("POST /belay/v1/delegates/{name}/ping", api.Bare(s.ping))
+	r.Handle("POST /belay/v1/delegates/manifest", api.Body(s.manifest))
 	r.Handle("GET /belay/v1/delegate-tokens/{name}/value", api.Bare(s.tokenValue))
 	r.Handle("GET /belay/v1/tasks/{id}", api.Bare(s.task))
 

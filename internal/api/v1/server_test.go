@@ -61,6 +61,7 @@ func serve(t *testing.T) world {
 	s := &v1.Server{
 		Edge: w.Edge, Connectors: w.Connectors, Preflights: w.Preflights, Keys: w.Identity, Trail: w.Trail, Accounts: w.Orgs, Tokens: w.Tokens, Delegates: w.Registry,
 		Pinger: pinger{}, Tasks: w.tasks, Issuer: w.Issuer, Version: "0.1.0", Now: w.Clock.Now,
+		URL:   func() string { return "https://belay.example.com" },
 		Pages: fstest.MapFS{"BLY-2104.md": {Data: []byte("# BLY-2104\n\nü\n")}, "README.md": {Data: []byte("index")}},
 	}
 	w.Client = w.Serve(t, s.Handler())
