@@ -588,7 +588,7 @@ func noDelegateRemedy(c Connector) []string {
 		}
 	case OIDC:
 		out = []string{updateDelegate}
-	case InheritFromDelegate, IRSA:
+	case InheritFromDelegate, IRSA, Kubernetes:
 	}
 	if len(c.Selectors) > 0 {
 		return append(out,

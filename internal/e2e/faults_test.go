@@ -157,6 +157,7 @@ func (w *world) access() connector.Access {
 		a.Source = connector.WebIdentityFile{}
 	case connector.OIDC:
 		a.Source = connector.WebIdentityToken{RoleARN: one.RoleARN, Token: secret.NewValue(w.secrets["token"])}
+	case connector.Kubernetes: // none of the catalogue is of a cluster
 	}
 	return a
 }
