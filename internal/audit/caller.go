@@ -75,3 +75,10 @@ func (c Caller) RoleAt(at scope.Scope) Role {
 	}
 	return best
 }
+
+// May reports whether the caller's role allows an action in a scope. It keeps no entry and decides nothing: it is for
+// those who offer a choice, and Trail.Allow decides when it is made.
+func (c Caller) May(action Action, at scope.Scope) bool {
+	role := c.RoleAt(at)
+	return role != "" && role.Includes(needs(action))
+}

@@ -21,9 +21,11 @@ import (
 	"github.com/belay-dev/belay/internal/api/openapi"
 	v1 "github.com/belay-dev/belay/internal/api/v1"
 	"github.com/belay-dev/belay/internal/identity"
+	"github.com/belay-dev/belay/internal/web"
 )
 
-// handler places every path: NextGen, FirstGen and Belay's own API, the delegates' protocol, documentation, and what operators ask.
+// handler places every path: NextGen, FirstGen and Belay's own API, the delegates' protocol, pages for people, documentation,
+// and what operators ask.
 type handler struct {
 	manager  *Manager
 	document func() ([]byte, error) // of OpenAPI
@@ -31,14 +33,16 @@ type handler struct {
 	fg       http.Handler
 	v1       http.Handler
 	link     http.Handler
+	pages    http.Handler
 	metrics  http.Handler
 }
 
 // newHandler builds the edges.
 func (m *Manager) newHandler() *handler {
 	c, now := m.config, time.Now
+	limiter := &identity.Limiter{Rate: c.RateLimit}
 	edge := &api.Edge{
-		Keys: m.Identity, Limiter: &identity.Limiter{Rate: c.RateLimit}, Metrics: api.NewMetrics(m.prometheus), Log: c.Log, Now: now,
+		Keys: m.Identity, Limiter: limiter, Metrics: api.NewMetrics(m.prometheus), Log: c.Log, Now: now,
 	}
 	m.link = &link.Server{
 		Tokens: m.Tokens, Delegates: m.Registry, Queue: m.Queue, Accounts: m.Orgs, Bell: m.Bell, Log: c.Log, Now: now, Metrics: m.prometheus,
@@ -54,10 +58,14 @@ func (m *Manager) newHandler() *handler {
 		Pinger: &pinger{Queue: m.Queue, Audit: m.Trail}, Tasks: &taskReader{Store: m.Store, Audit: m.Trail}, Issuer: m.Issuer,
 		URL: m.url, Pages: docs.Errors(), Version: c.Version, Now: now,
 	}
+	m.pages = &web.Server{
+		Keys: m.Identity, Limiter: limiter, Connectors: m.Connectors, Preflights: m.Preflights, Delegates: m.Registry, Tokens: m.Tokens,
+		Organizations: m.Orgs, Secrets: m.Secrets, Trail: m.Trail, Secure: m.certificate.tls != nil || strings.HasPrefix(c.PublicURL, "https://"), Version: c.Version, Log: c.Log, Now: now,
+	}
 	groups := []openapi.Group{nextGen.Group(), own.Group()}
 	return &handler{
 		document: sync.OnceValues(func() ([]byte, error) { return openapi.Document(c.Version, m.url(), groups, others()) }),
-		manager:  m, ng: nextGen.Handler(), fg: older.Handler(), v1: own.Handler(), link: m.link.Handler(),
+		manager:  m, ng: nextGen.Handler(), fg: older.Handler(), v1: own.Handler(), link: m.link.Handler(), pages: m.pages.Handler(),
 		metrics: promhttp.HandlerFor(m.prometheus, promhttp.HandlerOpts{Registry: m.prometheus}),
 	}
 }
@@ -79,6 +87,8 @@ func (h *handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		h.ready(w, r)
 	case path == "/metrics":
 		h.metrics.ServeHTTP(w, r)
+	case path == "/", under(path, "/ui"):
+		h.pages.ServeHTTP(w, r)
 	case path == "/openapi.json" && (r.Method == http.MethodGet || r.Method == http.MethodHead):
 		h.openAPI(w, r)
 	default:
@@ -151,6 +161,7 @@ func (m *Manager) serve(ctx context.Context) error {
 	case <-ctx.Done():
 	}
 	m.link.Stop()
+	m.pages.Stop()
 	stopping, cancel := context.WithTimeout(context.WithoutCancel(ctx), grace)
 	defer cancel()
 	err := server.Shutdown(stopping)

@@ -32,6 +32,7 @@ import (
 	"github.com/belay-dev/belay/internal/secret"
 	"github.com/belay-dev/belay/internal/store"
 	"github.com/belay-dev/belay/internal/task"
+	"github.com/belay-dev/belay/internal/web"
 )
 
 // Config is how a manager runs.
@@ -98,6 +99,7 @@ type Manager struct {
 	listener    net.Listener
 	handler     *handler
 	link        *link.Server
+	pages       *web.Server
 	firstStart  Started
 	certificate certificate
 }

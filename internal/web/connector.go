@@ -1,0 +1,338 @@
+package web
+
+import (
+	"context"
+	"encoding/json"
+	"strings"
+
+	"github.com/belay-dev/belay/iam/catalogue"
+	"github.com/belay-dev/belay/internal/audit"
+	"github.com/belay-dev/belay/internal/connector"
+	"github.com/belay-dev/belay/internal/document"
+	"github.com/belay-dev/belay/internal/nextgen"
+	"github.com/belay-dev/belay/internal/preflight"
+	"github.com/belay-dev/belay/internal/scope"
+)
+
+// connectorPage is what every page of one connector begins with.
+type connectorPage struct {
+	v    *visit
+	c    connector.Stored
+	Tab  string // "", preflight or yaml
+	Mark mark
+	Test bool // the caller may test it
+	Drop bool // the caller may delete it
+}
+
+// To is the address of a page of this connector.
+func (p connectorPage) To(tab string) string { return connectorURL(p.v, tab, p.c.Scope, p.c.ID) }
+
+// Tabs are its pages.
+func (p connectorPage) Tabs() []tab {
+	return []tab{{"Health", 0, p.To(""), p.Tab == ""}, {"Preflight", 0, p.To("/preflight"), p.Tab == "preflight"}, {"YAML", 0, p.To("/yaml"), p.Tab == "yaml"}}
+}
+
+// Says is the outcome for those who do not see it.
+func (p connectorPage) Says() string { return p.c.Name + ": " + p.Mark.Word }
+
+func (s *Server) connectorPage(ctx context.Context, v *visit, tab string) (connectorPage, error) {
+	at, err := v.home()
+	if err != nil {
+		return connectorPage{}, err
+	}
+	c, err := s.Connectors.Connector(ctx, v.who, at, v.r.PathValue("id"))
+	if err != nil {
+		return connectorPage{}, err
+	}
+	return connectorPage{
+		v: v, c: c, Tab: tab, Mark: markOf(c.Status), Test: v.may(audit.ConnectorTest, at), Drop: v.may(audit.ConnectorDelete, at),
+	}, nil
+}
+
+// healthBody is a test as its page shows it.
+type healthBody struct {
+	connectorPage
+	Last      *connector.Test
+	Steps     []step
+	Evidence  []fact
+	Tests     []testRow
+	Chart     chart
+	Hops      []hop
+	Running   []hop
+	LastAt    ago
+	Connected ago
+}
+
+type fact struct {
+	Label, Text string
+	Code        []codeLine // instead of Text
+}
+
+type testRow struct {
+	At                        ago
+	Mark                      mark
+	Trigger, By, Through, Why string
+	Took                      string
+}
+
+func (s *Server) connectorHealth(ctx context.Context, v *visit) (reply, error) {
+	p, err := s.connectorPage(ctx, v, "")
+	if err != nil {
+		return reply{}, err
+	}
+	tests, err := s.Connectors.Tests(ctx, v.who, p.c.Scope, p.c.ID, chartTests)
+	if err != nil {
+		return reply{}, err
+	}
+	b := healthBody{
+		connectorPage: p, Last: p.c.LastTest, Chart: chartOf(tests), Hops: lineOf(p.c.Connector, p.c.LastTest), Running: running(p.c.Connector),
+		Connected: since(v.now, p.c.LastConnected),
+	}
+	if t := b.Last; t != nil {
+		b.LastAt = since(v.now, t.EndedAt)
+		if d := t.Diagnosis; d != nil {
+			b.Steps = stepsOf(d.Remedy)
+			for _, f := range d.Evidence {
+				b.Evidence = append(b.Evidence, factOf(f))
+			}
+		}
+	}
+	for _, t := range tests[:min(len(tests), 10)] {
+		row := testRow{At: since(v.now, t.EndedAt), Mark: markOf(t.Status), Trigger: triggerWord(t.Trigger), By: t.By, Through: t.Delegate, Took: took(t.Took)}
+		if t.Diagnosis != nil {
+			row.Why = t.Diagnosis.Cause
+		}
+		b.Tests = append(b.Tests, row)
+	}
+	return reply{title: p.c.Name, here: "Connectors", body: healthView(b)}, nil
+}
+
+func triggerWord(t connector.Trigger) string {
+	switch t {
+	case connector.OnDemand:
+		return "asked for"
+	case connector.OnSave:
+		return "after a change"
+	case connector.Periodic:
+		return "on its own"
+	}
+	return string(t)
+}
+
+// factOf shows documents and long texts as code, to be copied, and short ones in a line.
+func factOf(f connector.Fact) fact {
+	if text, ok := pretty(f.Text); ok {
+		return fact{Label: f.Label, Code: linesOf(text)}
+	}
+	if strings.Contains(f.Text, "\n") {
+		return fact{Label: f.Label, Code: linesOf(f.Text)}
+	}
+	return fact{Label: f.Label, Text: f.Text}
+}
+
+// runTest tests the connection and then shows its page: a connection that does not hold is no failure of the test.
+func (s *Server) runTest(ctx context.Context, v *visit) (reply, error) {
+	at, err := v.home()
+	if err != nil {
+		return reply{}, err
+	}
+	id := v.r.PathValue("id")
+	if _, err := s.Connectors.Test(ctx, v.who, at, id, connector.Options{Trigger: connector.OnDemand}); err != nil {
+		return reply{}, err
+	}
+	return reply{to: connectorURL(v, "", at, id)}, nil
+}
+
+func (s *Server) connectorYAML(ctx context.Context, v *visit) (reply, error) {
+	p, err := s.connectorPage(ctx, v, "yaml")
+	if err != nil {
+		return reply{}, err
+	}
+	body, err := json.Marshal(nextgen.FromConnector(p.c.Connector))
+	if err != nil {
+		return reply{}, err
+	}
+	var text strings.Builder
+	if err := document.Write(&text, document.Connector, body); err != nil {
+		return reply{}, err
+	}
+	return reply{title: p.c.Name + ", YAML", here: "Connectors", body: yamlView(p, linesOf(text.String()))}, nil
+}
+
+// confirmDelete says what goes before it goes.
+func (s *Server) confirmDelete(ctx context.Context, v *visit) (reply, error) {
+	p, err := s.connectorPage(ctx, v, "delete")
+	if err != nil {
+		return reply{}, err
+	}
+	if err := denied(p.Drop, "delete this connector", p.c.Scope); err != nil {
+		return reply{}, err
+	}
+	tests, err := s.Connectors.Tests(ctx, v.who, p.c.Scope, p.c.ID, connector.KeepTests)
+	if err != nil {
+		return reply{}, err
+	}
+	return reply{title: "Delete " + p.c.Name, here: "Connectors", body: deleteView(p, len(tests), "")}, nil
+}
+
+func (s *Server) deleteConnector(ctx context.Context, v *visit) (reply, error) {
+	p, err := s.connectorPage(ctx, v, "delete")
+	if err != nil {
+		return reply{}, err
+	}
+	if v.r.PostFormValue("confirm") != p.c.ID && p.Drop {
+		tests, err := s.Connectors.Tests(ctx, v.who, p.c.Scope, p.c.ID, connector.KeepTests)
+		if err != nil {
+			return reply{}, err
+		}
+		return reply{
+			title: "Delete " + p.c.Name, here: "Connectors", status: 400,
+			body: deleteView(p, len(tests), "Type "+p.c.ID+" exactly, or keep the connector."),
+		}, nil
+	}
+	if err := s.Connectors.Delete(ctx, v.who, p.c.Scope, p.c.ID); err != nil {
+		return reply{}, err
+	}
+	return reply{to: v.url("/ui/connectors")}, nil
+}
+
+// preflightBody is a preflight as its page shows it.
+type preflightBody struct {
+	connectorPage
+	Last    *preflight.Preflight
+	At      ago
+	Rows    []capabilityRow
+	Mark    mark
+	Fix     []codeLine
+	Blocked []step
+	Unread  []string
+	Steps   []step
+	Choices []choice
+	May     bool // the caller may run one
+}
+
+type choice struct{ ID, Title, Use string }
+
+type capabilityRow struct {
+	Title, ID string
+	Mark      mark
+	Words     string // 3 allowed, 1 denied, 0 unknown
+	Cells     []string
+	Findings  []finding
+}
+
+type finding struct {
+	Mark             mark
+	Action, Resource string
+	Why              string
+}
+
+func (s *Server) connectorPreflight(ctx context.Context, v *visit) (reply, error) {
+	p, err := s.connectorPage(ctx, v, "preflight")
+	if err != nil {
+		return reply{}, err
+	}
+	b := preflightBody{connectorPage: p, May: v.may(audit.ConnectorPreflight, p.c.Scope)}
+	list, err := s.Preflights.Preflights(ctx, v.who, p.c.Scope, p.c.ID, 1)
+	if err != nil {
+		return reply{}, err
+	}
+	if len(list) > 0 {
+		b.fill(list[0])
+	}
+	for _, c := range catalogue.Capabilities() {
+		if c.Holder == catalogue.Connector {
+			b.Choices = append(b.Choices, choice{c.ID, c.Title, c.Use})
+		}
+	}
+	return reply{title: p.c.Name + ", preflight", here: "Connectors", body: preflightView(b)}, nil
+}
+
+func (b *preflightBody) fill(f preflight.Preflight) {
+	b.Last, b.At, b.Mark = &f, since(b.v.now, f.EndedAt), answerMark(f.Answer())
+	if d := f.Diagnosis; d != nil {
+		b.Steps = stepsOf(d.Remedy)
+	}
+	for _, r := range f.Results {
+		b.Rows = append(b.Rows, capabilityRowOf(r))
+	}
+	if f.Fix != nil {
+		text, _ := pretty(f.Fix.What)
+		if f.Fix.Command != "" {
+			text += "\n\n" + f.Fix.Command
+		}
+		b.Fix = linesOf(text)
+	}
+	for _, one := range f.Blocked {
+		st := step{Text: one.What}
+		if one.Command != "" {
+			st.Code = linesOf(one.Command)
+		}
+		b.Blocked = append(b.Blocked, st)
+	}
+	for _, u := range f.Unread {
+		b.Unread = append(b.Unread, string(u.What)+": `"+u.Action+"` answered "+u.Code)
+	}
+}
+
+const mostCells = 60
+
+func capabilityRowOf(r preflight.Result) capabilityRow {
+	row := capabilityRow{
+		Title: r.Title, ID: r.Capability, Mark: answerMark(r.Answer),
+		Words: count(r.Allowed, "action allowed", "actions allowed") + ", " + grouped(len(r.Missing)) + " denied, " + grouped(len(r.Unknown)) + " unknown",
+	}
+	add := func(n int, class string) {
+		for range min(n, mostCells-len(row.Cells)) {
+			row.Cells = append(row.Cells, class)
+		}
+	}
+	add(len(r.Missing), "d")
+	add(len(r.Unknown), "u")
+	add(r.Allowed, "a")
+	for _, f := range r.Missing {
+		row.Findings = append(row.Findings, finding{answerMark(connector.MayNotDo), f.Action, f.Resource, strings.Join(f.Why, "; ")})
+	}
+	for _, f := range r.Unknown {
+		row.Findings = append(row.Findings, finding{answerMark(connector.NotKnown), f.Action, f.Resource, strings.Join(f.Why, "; ")})
+	}
+	return row
+}
+
+func answerMark(a connector.Answer) mark {
+	switch a {
+	case connector.MayDo:
+		return mark{"ok", "Allowed"}
+	case connector.MayNotDo:
+		return mark{"fail", "Denied"}
+	case connector.NotKnown:
+	}
+	return mark{"idle", "Unknown"}
+}
+
+func (s *Server) runPreflight(ctx context.Context, v *visit) (reply, error) {
+	at, err := v.home()
+	if err != nil {
+		return reply{}, err
+	}
+	if err := v.r.ParseForm(); err != nil {
+		return reply{}, badForm(err)
+	}
+	id := v.r.PathValue("id")
+	if _, err := s.Preflights.Run(ctx, v.who, at, id, preflight.Options{Capabilities: v.r.PostForm["capability"]}); err != nil {
+		return reply{}, err
+	}
+	return reply{to: connectorURL(v, "/preflight", at, id)}, nil
+}
+
+// firstConnector is the file of the first steps.
+func firstConnector(at scope.Scope) string {
+	text := "connector:\n  name: first\n  identifier: first\n"
+	if at.Org != "" {
+		text += "  orgIdentifier: " + at.Org + "\n"
+	}
+	if at.Project != "" {
+		text += "  projectIdentifier: " + at.Project + "\n"
+	}
+	return text + "  type: Aws\n  spec:\n    credential:\n      type: InheritFromDelegate\n"
+}

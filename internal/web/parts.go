@@ -1,0 +1,352 @@
+package web
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"fmt"
+	"html"
+	"io"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/a-h/templ"
+
+	"github.com/belay-dev/belay/internal/audit"
+	"github.com/belay-dev/belay/internal/connector"
+	"github.com/belay-dev/belay/internal/scope"
+)
+
+// entry is one place of the navigation, and group some of them.
+type (
+	entry struct{ Name, Icon, Path string }
+	group struct {
+		Title   string
+		Entries []entry
+	}
+)
+
+// navigation holds what the caller may see.
+func (v *visit) navigation() []group {
+	first := group{"", []entry{{"Overview", "home", "/ui/"}, {"Connectors", "link", "/ui/connectors"}, {"Delegates", "server", "/ui/delegates"}, {"Permissions", "shield", "/ui/permissions"}}}
+	second := group{"Organization", []entry{{"Secrets", "key", "/ui/secrets"}}}
+	if v.may(audit.AuditRead, v.at) {
+		second.Entries = append(second.Entries, entry{"Audit log", "log", "/ui/audit"})
+	}
+	return []group{first, second}
+}
+
+func (v *visit) scopeName() string {
+	if v.at.Level() == scope.Account {
+		return "Whole account"
+	}
+	return v.at.String()
+}
+
+func (v *visit) scopeKind() string {
+	switch v.at.Level() {
+	case scope.Organization:
+		return "organization"
+	case scope.Project:
+		return "project"
+	case scope.Account:
+	}
+	return v.who.Account
+}
+
+// mark is a status: class, icon and word, always together.
+type mark struct{ Class, Word string }
+
+// Icon is the shape of the class.
+func (m mark) Icon() string { return m.Class }
+
+func markOf(s connector.Status) mark {
+	switch s {
+	case connector.Success:
+		return mark{"ok", "Connected"}
+	case connector.Failing:
+		return mark{"fail", "Failing"}
+	case connector.Partial:
+		return mark{"warn", "Attention"}
+	case connector.Unknown:
+	}
+	return mark{"idle", "Not tested"}
+}
+
+// part is a piece of a sentence.
+type part struct {
+	Text string
+	Code bool
+}
+
+// spans cuts a text of ours at its backticks.
+func spans(text string) []part {
+	pieces := strings.Split(text, "`")
+	if len(pieces)%2 == 0 { // one is not closed: then it means nothing
+		return []part{{Text: text}}
+	}
+	var out []part
+	for i, p := range pieces {
+		if p != "" {
+			out = append(out, part{p, i%2 == 1})
+		}
+	}
+	return out
+}
+
+// codeLine is a line of code; Class marks it: "", "add", "warn", or "bad" for the line at fault.
+type codeLine struct{ Text, Class string }
+
+func linesOf(text string) []codeLine {
+	var out []codeLine
+	for line := range strings.SplitSeq(strings.TrimRight(text, "\n"), "\n") {
+		out = append(out, codeLine{Text: strings.TrimSuffix(line, "\r")})
+	}
+	return out
+}
+
+// codeLines is code. It is written by hand because in pre every blank counts.
+func codeLines(title string, lines []codeLine) templ.Component {
+	return templ.ComponentFunc(func(_ context.Context, w io.Writer) error {
+		var b strings.Builder
+		b.WriteString(`<pre tabindex="0" role="region" aria-label="` + html.EscapeString(title) + `"><code>`)
+		for _, l := range lines {
+			tag, class := "span", "l"
+			switch l.Class {
+			case "":
+			case "bad":
+				tag = "mark"
+			default:
+				tag, class = "mark", "l "+l.Class
+			}
+			b.WriteString("<" + tag + ` class="` + class + `">` + html.EscapeString(l.Text) + "\n</" + tag + ">")
+		}
+		b.WriteString("</code></pre>")
+		_, err := io.WriteString(w, b.String())
+		return err
+	})
+}
+
+// pretty indents a text that is JSON; others stay as they are.
+func pretty(text string) (string, bool) {
+	if t := strings.TrimSpace(text); !strings.HasPrefix(t, "{") && !strings.HasPrefix(t, "[") {
+		return text, false
+	}
+	var out bytes.Buffer
+	if json.Indent(&out, []byte(text), "", "  ") != nil {
+		return text, false
+	}
+	return out.String(), true
+}
+
+// pages is where in a long list a page is.
+type pages struct {
+	First, Last, Total int
+	Previous, Next     string
+	One, Many          string
+}
+
+// Words say which of them are shown.
+func (p pages) Words() string {
+	if p.Total == 0 {
+		return "No " + p.Many
+	}
+	return fmt.Sprintf("%s to %s of %s", grouped(p.First), grouped(p.Last), count(p.Total, p.One, p.Many))
+}
+
+const pageSize = 25
+
+// pagesOf finds the neighbours of a page; to makes the address of one.
+func pagesOf(number, shown, total int, one, many string, to func(page string) string) pages {
+	p := pages{First: (number-1)*pageSize + 1, Last: (number-1)*pageSize + shown, Total: total, One: one, Many: many}
+	switch {
+	case number == 2:
+		p.Previous = to("")
+	case number > 2:
+		p.Previous = to(strconv.Itoa(number - 1))
+	}
+	if p.Last < total && shown > 0 {
+		p.Next = to(strconv.Itoa(number + 1))
+	}
+	return p
+}
+
+// hop is one knot of the line. State is ok, fail, run or idle.
+type hop struct{ State, Name, What, Note string }
+
+// Label says the state.
+func (h hop) Label() string {
+	switch h.State {
+	case "ok":
+		return "Holds"
+	case "fail":
+		return "Breaks"
+	case "run":
+		return "Running"
+	}
+	return "Nothing is known"
+}
+
+// hopsOf are the knots of a connector, before any test.
+func hopsOf(c connector.Connector) []hop {
+	first := hop{"idle", "Manager", "calls AWS itself", ""}
+	if c.OnDelegate() {
+		first = hop{"idle", "Delegate", "any", ""}
+		if len(c.Selectors) > 0 {
+			first.What = "with " + strings.Join(c.Selectors, ", ")
+		}
+	}
+	hops := []hop{first, {"idle", "Identity", credentialOf(c), ""}}
+	if c.CrossAccount != nil {
+		hops = append(hops, hop{"idle", "Cross-account role", lastOf(c.CrossAccount.RoleARN), ""})
+	}
+	return append(hops, hop{"idle", "Region", c.TestRegion(), ""})
+}
+
+// credentialOf says how a connector gets its credentials.
+func credentialOf(c connector.Connector) string {
+	switch c.Credential.(type) {
+	case connector.ManualConfig:
+		return "Access key"
+	case connector.InheritFromDelegate:
+		return "Delegate's role"
+	case connector.IRSA:
+		return "IRSA"
+	case connector.OIDC:
+		return "OIDC"
+	case nil:
+	}
+	return "None"
+}
+
+func lastOf(arn string) string { return arn[strings.LastIndexByte(arn, '/')+1:] }
+
+// lineOf draws a test: what held, where it broke, what was not reached. A stored test has no steps, so the place is
+// found by the class of its diagnosis.
+func lineOf(c connector.Connector, t *connector.Test) []hop {
+	hops := hopsOf(c)
+	if t == nil {
+		return hops
+	}
+	last := len(hops) - 1
+	at := len(hops) // where it breaks
+	if d := t.Diagnosis; d != nil {
+		switch {
+		case strings.HasPrefix(d.Code, "BLY-31"), strings.HasPrefix(d.Code, "BLY-23"), d.Code == connector.SecretUnavailable:
+			at = 0
+		case d.Code == connector.RoleNotAssumable && c.CrossAccount != nil:
+			at = 2
+		case t.Identity != nil, d.Code == connector.RegionUnavailable:
+			at = last
+		default:
+			at = 1
+		}
+	} else if t.Status == connector.Failing {
+		at = last
+	}
+	for i := range hops {
+		switch {
+		case i < at:
+			hops[i].State = "ok"
+		case i == at:
+			hops[i].State = "fail"
+		}
+	}
+	if t.Delegate != "" && t.Delegate != "platform" {
+		hops[0].What = t.Delegate
+	}
+	if t.Identity != nil {
+		hops[1].Note = t.Identity.Account
+	}
+	if t.Region != "" {
+		hops[last].What = t.Region
+	}
+	if n := len(t.Regions); n > 0 && at > last {
+		hops[last].Note = count(n, "Region", "Regions") + " enabled"
+	}
+	return hops
+}
+
+// running is the line while a test runs: nothing grows when it ends.
+func running(c connector.Connector) []hop {
+	hops := hopsOf(c)
+	hops[0].State = "run"
+	return hops
+}
+
+// chart is the last tests: passes stand on the base line, as high as they took, failures hang below it.
+type chart struct {
+	Label string
+	Bars  []bar
+}
+
+type bar struct{ Class, X, Y, H string }
+
+const chartTests = 24
+
+// chartOf draws tests that come newest first.
+func chartOf(tests []connector.Test) chart {
+	var c chart
+	failed := 0
+	var longest time.Duration
+	for _, t := range tests {
+		longest = max(longest, t.Took)
+	}
+	for i := range chartTests {
+		at := chartTests - 1 - i // the newest stands right
+		b := bar{"na", strconv.Itoa(i * 6), "14", "2"}
+		if at < len(tests) {
+			t := tests[at]
+			if t.Status == connector.Failing {
+				b.Class, b.Y, b.H = "dn", "18", "6"
+				failed++
+			} else {
+				h := 4
+				if longest > 0 {
+					h += int(9 * t.Took / longest)
+				}
+				b.Class, b.Y, b.H = "up", strconv.Itoa(16-h), strconv.Itoa(h)
+			}
+		}
+		c.Bars = append(c.Bars, b)
+	}
+	switch n := min(len(tests), chartTests); n {
+	case 0:
+		c.Label = "No tests yet"
+	default:
+		c.Label = fmt.Sprintf("%d of the last %s failed", failed, count(n, "test", "tests"))
+	}
+	return c
+}
+
+// step is one remedy: what to do, and what to copy for it.
+type step struct {
+	Text string
+	Code []codeLine
+}
+
+// stepOf finds the command or document in a remedy.
+func stepOf(text string) step {
+	if head, rest, ok := strings.Cut(text, "\n"); ok && strings.TrimSpace(rest) != "" {
+		body, _ := pretty(rest)
+		return step{head, linesOf(body)}
+	}
+	for _, program := range []string{"aws ", "kubectl ", "belay "} {
+		if strings.HasPrefix(text, program) {
+			return step{"Run:", linesOf(text)}
+		}
+		if i := strings.Index(text, ": "+program); i > 0 {
+			return step{text[:i+1], linesOf(text[i+2:])}
+		}
+	}
+	return step{Text: text}
+}
+
+func stepsOf(remedies []string) []step {
+	var out []step
+	for _, r := range remedies {
+		out = append(out, stepOf(r))
+	}
+	return out
+}

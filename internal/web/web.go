@@ -1,0 +1,270 @@
+// Package web is the pages for people: connectors, delegates, permissions, under /ui. They are made on the server, by
+// templates that escape what they are given, and work without a script; htmx and a small script of our own make them
+// answer while one types, and keep them fresh.
+//
+// # A request
+//
+//	is it /ui ─► who (session cookie) ─► how often ─► where (org, project) ─► a change? same origin and token ─► the page
+//	    │            │ to the sign-in page    │ 429         │ 400                    │ 403                          │
+//	    ▼            ▼                        ▼             ▼                        ▼                              ▼
+//	every answer is a page, with the same headers ◄───────────────────────────────────────── one call of a service, or few
+//
+// A session stands for an API key: it may what the key may, and ends with it. Services decide what a caller may do; a
+// page leaves out what they would refuse. No page holds inline script or style, and every state of a page is an address.
+package web
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"net/http"
+	"path"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/belay-dev/belay/internal/audit"
+	"github.com/belay-dev/belay/internal/connector"
+	"github.com/belay-dev/belay/internal/delegate"
+	"github.com/belay-dev/belay/internal/fault"
+	"github.com/belay-dev/belay/internal/identity"
+	"github.com/belay-dev/belay/internal/org"
+	"github.com/belay-dev/belay/internal/preflight"
+	"github.com/belay-dev/belay/internal/scope"
+	"github.com/belay-dev/belay/internal/secret"
+)
+
+type keys interface {
+	// Authenticate fails with identity.ErrUnauthenticated when the token is not good.
+	Authenticate(ctx context.Context, token string) (audit.Caller, error)
+}
+
+type connectors interface {
+	Connector(ctx context.Context, who audit.Caller, at scope.Scope, id string) (connector.Stored, error)
+	Connectors(ctx context.Context, who audit.Caller, f connector.Filter) ([]connector.Stored, int, error)
+	Test(ctx context.Context, who audit.Caller, at scope.Scope, id string, o connector.Options) (connector.Test, error)
+	Tests(ctx context.Context, who audit.Caller, at scope.Scope, id string, limit int) ([]connector.Test, error)
+	Delete(ctx context.Context, who audit.Caller, at scope.Scope, id string) error
+}
+
+type preflights interface {
+	Run(ctx context.Context, who audit.Caller, at scope.Scope, id string, o preflight.Options) (preflight.Preflight, error)
+	Preflights(ctx context.Context, who audit.Caller, at scope.Scope, id string, limit int) ([]preflight.Preflight, error)
+}
+
+type delegates interface {
+	List(ctx context.Context, who audit.Caller, at scope.Scope) ([]delegate.Delegate, error)
+}
+
+type tokens interface {
+	Tokens(ctx context.Context, who audit.Caller, at scope.Scope) ([]delegate.Token, error)
+	Revoke(ctx context.Context, who audit.Caller, at scope.Scope, name string) (delegate.Token, error)
+}
+
+type organizations interface {
+	// Exists fails with Invalid when the scope's organization or project is not there.
+	Exists(ctx context.Context, at scope.Scope) error
+	Organizations(ctx context.Context, who audit.Caller, f org.Filter) ([]org.Organization, int, error)
+	Projects(ctx context.Context, who audit.Caller, f org.Filter) ([]org.Project, int, error)
+}
+
+type secrets interface {
+	Secrets(ctx context.Context, who audit.Caller, f secret.Filter) ([]secret.Secret, int, error)
+}
+
+type trail interface {
+	Entries(ctx context.Context, who audit.Caller, f audit.Filter) ([]audit.Entry, error)
+}
+
+// Server is the dependencies of the pages. Fill the fields, then call Handler once.
+type Server struct {
+	Keys          keys
+	Limiter       *identity.Limiter // that of the APIs, so that a key has one rate limit; nil: none
+	Connectors    connectors
+	Preflights    preflights
+	Delegates     delegates
+	Tokens        tokens
+	Organizations organizations
+	Secrets       secrets
+	Trail         trail
+	Secure        bool // browsers reach the manager over TLS only: cookies are sent over nothing else
+	Version       string
+	Log           *slog.Logger
+	Now           func() time.Time
+
+	sessions sessions
+	streams  streams
+}
+
+// page answers one route of those who are signed in.
+type page func(ctx context.Context, v *visit) (reply, error)
+
+// Handler answers /, /ui and all below it.
+func (s *Server) Handler() http.Handler {
+	s.sessions.now = s.Now
+	s.streams.end = make(chan struct{})
+	mux := http.NewServeMux()
+	mux.HandleFunc("GET /ui/static/{sum}/{name}", asset)
+	mux.HandleFunc("GET /ui/signin", s.signInPage)
+	mux.HandleFunc("POST /ui/signin", s.signIn)
+	mux.HandleFunc("POST /ui/signout", s.signOut)
+	for pattern, do := range map[string]page{
+		"GET /ui/{$}":     s.overview,
+		"GET /ui/scope":   s.scopes,
+		"GET /ui/secrets": s.secretNames,
+		"GET /ui/audit":   s.auditLog,
+
+		"GET /ui/connectors":                 s.connectorList,
+		"GET /ui/connectors/{id}":            s.connectorHealth,
+		"GET /ui/connectors/{id}/preflight":  s.connectorPreflight,
+		"POST /ui/connectors/{id}/preflight": s.runPreflight,
+		"GET /ui/connectors/{id}/yaml":       s.connectorYAML,
+		"POST /ui/connectors/{id}/test":      s.runTest,
+		"GET /ui/connectors/{id}/delete":     s.confirmDelete,
+		"POST /ui/connectors/{id}/delete":    s.deleteConnector,
+
+		"GET /ui/delegates":                       s.delegateList,
+		"GET /ui/delegates/tokens":                s.tokenList,
+		"GET /ui/delegates/tokens/{name}/revoke":  s.confirmRevoke,
+		"POST /ui/delegates/tokens/{name}/revoke": s.revokeToken,
+
+		"GET /ui/permissions":           s.capabilities,
+		"GET /ui/permissions/builder":   s.builder,
+		"GET /ui/permissions/lint":      s.lintForm,
+		"POST /ui/permissions/lint":     s.lintPolicy,
+		"GET /ui/permissions/simulate":  s.simulateForm,
+		"POST /ui/permissions/simulate": s.simulate,
+	} {
+		mux.HandleFunc(pattern, s.signedIn(do))
+	}
+	mux.HandleFunc("GET /ui/delegates/events", s.delegateEvents)
+	return s.guarded(mux)
+}
+
+// Stop ends the open streams, so that the manager can end.
+func (s *Server) Stop() { s.streams.stop() }
+
+const policyOfContent = "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; font-src 'self'; connect-src 'self'; " +
+	"form-action 'self'; base-uri 'none'; frame-ancestors 'none'"
+
+// guarded puts the headers on every answer, answers what there is not, and survives a page that panics.
+func (s *Server) guarded(mux *http.ServeMux) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		h := w.Header()
+		h.Set("Content-Security-Policy", policyOfContent)
+		h.Set("X-Content-Type-Options", "nosniff")
+		h.Set("X-Frame-Options", "DENY")
+		h.Set("Referrer-Policy", "no-referrer")
+		h.Set("Cross-Origin-Opener-Policy", "same-origin")
+		h.Set("Cross-Origin-Resource-Policy", "same-origin")
+		h.Set("Permissions-Policy", "camera=(), geolocation=(), microphone=()")
+		h.Set("Cache-Control", "no-store")
+		defer func() {
+			if cause := recover(); cause != nil {
+				if err, ok := cause.(error); ok && errors.Is(err, http.ErrAbortHandler) {
+					panic(cause)
+				}
+				s.Log.ErrorContext(r.Context(), "page panicked", slog.Any("panic", cause), slog.String("path_pattern", r.Pattern))
+				s.refuse(w, r, nil, errPanic)
+			}
+		}()
+		r.Body = http.MaxBytesReader(w, r.Body, maxForm)
+		switch p := r.URL.Path; {
+		case (p == "/" || p == "/ui") && (r.Method == http.MethodGet || r.Method == http.MethodHead):
+			http.Redirect(w, r, "/ui/", http.StatusSeeOther)
+		case p == "/", path.Clean(p) != strings.TrimSuffix(p, "/"), p != "/ui/" && strings.HasSuffix(p, "/"):
+			s.missing(w, r)
+		default:
+			probe := *r
+			if _, pattern := mux.Handler(&probe); pattern == "" {
+				s.missing(w, r)
+				return
+			}
+			mux.ServeHTTP(w, r)
+		}
+	})
+}
+
+// maxForm is the longest form, in bytes: a policy to be linted fits, with room for how forms spell it.
+const maxForm = 1 << 20
+
+var errPanic = errors.New("a page panicked") //nolint:gochecknoglobals // an error to be told apart
+
+// signedIn calls a page for those who are signed in and sends all others to the sign-in page.
+func (s *Server) signedIn(do page) http.HandlerFunc {
+	return func(w http.ResponseWriter, r *http.Request) {
+		ctx := r.Context()
+		v, err := s.visit(r)
+		switch {
+		case errors.Is(err, identity.ErrUnauthenticated):
+			s.toSignIn(w, r)
+			return
+		case err != nil:
+			s.refuse(w, r, nil, err)
+			return
+		}
+		answer, err := s.checked(ctx, v, do)
+		if err != nil {
+			s.refuse(w, r, v, err)
+			return
+		}
+		if answer.to != "" {
+			http.Redirect(w, r, answer.to, http.StatusSeeOther)
+			return
+		}
+		s.write(w, r, max(answer.status, http.StatusOK), layout(v, answer.title, answer.here, answer.body))
+	}
+}
+
+func (s *Server) checked(ctx context.Context, v *visit, do page) (reply, error) {
+	if s.Limiter != nil {
+		if ok, wait := s.Limiter.Allow(v.who.ID, s.Now()); !ok {
+			return reply{}, fault.New(tooMany, "this key calls too often; try again in %s", wait.Round(time.Second)+time.Second)
+		}
+	}
+	if err := v.locate(ctx, s.Organizations); err != nil {
+		return reply{}, err
+	}
+	if v.r.Method == http.MethodPost {
+		if err := v.mayChange(); err != nil {
+			return reply{}, err
+		}
+	}
+	return do(ctx, v)
+}
+
+// streams are the open streams of events.
+type streams struct {
+	mu   sync.Mutex
+	end  chan struct{}
+	over bool
+	open int
+}
+
+const mostStreams = 500
+
+// join reports whether one more may be opened; leave must be called when it closes.
+func (s *streams) join() bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.over || s.open >= mostStreams {
+		return false
+	}
+	s.open++
+	return true
+}
+
+func (s *streams) leave() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.open--
+}
+
+func (s *streams) stop() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if !s.over && s.end != nil {
+		close(s.end)
+	}
+	s.over = true
+}

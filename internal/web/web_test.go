@@ -1,0 +1,777 @@
+package web_test
+
+import (
+	"bytes"
+	"compress/gzip"
+	"net/http"
+	"net/url"
+	"regexp"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"golang.org/x/net/html"
+
+	"github.com/belay-dev/belay/internal/audit"
+	"github.com/belay-dev/belay/internal/connector"
+	"github.com/belay-dev/belay/internal/delegate"
+	"github.com/belay-dev/belay/internal/org"
+	"github.com/belay-dev/belay/internal/scope"
+	"github.com/belay-dev/belay/internal/secret"
+)
+
+// every is an address of every page, once populate was called.
+func every() []string {
+	return []string{
+		"/ui/", "/ui/?org=org1", "/ui/scope", "/ui/scope?search=prj", "/ui/scope?search=nothing-has-this",
+		"/ui/connectors", "/ui/connectors?search=orders&status=connected&credential=own", "/ui/connectors?search=nothing-has-this", "/ui/connectors?page=7",
+		"/ui/connectors/payments_prod?at=org1%2Fprj1", "/ui/connectors/payments_prod/preflight?at=org1%2Fprj1", "/ui/connectors/payments_prod/yaml?at=org1%2Fprj1",
+		"/ui/connectors/payments_prod/delete?at=org1%2Fprj1", "/ui/connectors/search_dev", "/ui/connectors/risk_batch", "/ui/connectors/orders_eu_1",
+		"/ui/delegates", "/ui/delegates/tokens", "/ui/permissions", "/ui/permissions/builder", "/ui/permissions/lint", "/ui/permissions/simulate",
+		"/ui/permissions/builder?capability=s3-read&buckets=artifacts&format=terraform", "/ui/secrets", "/ui/secrets?search=x", "/ui/audit", "/ui/audit?action=connector.&outcome=allowed",
+		"/ui/nowhere", "/ui/connectors/absent", "/ui/connectors/payments_prod?org=absent",
+	}
+}
+
+// Every page is well formed, has one heading of the first level, names for all that is asked for and no inline code, and
+// its links lead to pages that there are.
+func TestEveryPage(t *testing.T) {
+	t.Parallel()
+	p := serve(t)
+	p.populate(t)
+	b := p.signIn(t, p.Admin)
+	seen := map[string]bool{}
+	check := func(path string, wantOK bool) {
+		if seen[path] {
+			return
+		}
+		seen[path] = true
+		got := b.get(path)
+		if wantOK && got.status != http.StatusOK {
+			t.Errorf("%s: %d", path, got.status)
+		}
+		for _, problem := range faults(got.body) {
+			t.Errorf("%s: %s", path, problem)
+		}
+		headers(t, path, got.header)
+	}
+	for _, path := range every() {
+		check(path, !strings.Contains(path, "nowhere") && !strings.Contains(path, "absent"))
+	}
+	for _, path := range every() {
+		for _, to := range links(b.get(path).body) {
+			if strings.HasPrefix(to, "/ui/static/") {
+				if got := b.get(to); got.status != http.StatusOK {
+					t.Errorf("%s links to %s: %d", path, to, got.status)
+				}
+				continue
+			}
+			if strings.HasPrefix(to, "/ui") {
+				check(to, true)
+			}
+		}
+	}
+	signIn := p.browser(t).get("/ui/signin")
+	for _, problem := range faults(signIn.body) {
+		t.Errorf("sign in: %s", problem)
+	}
+	headers(t, "sign in", signIn.header)
+}
+
+func headers(t *testing.T, path string, h http.Header) {
+	t.Helper()
+	const want = "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; font-src 'self'; connect-src 'self'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'"
+	if got := h.Get("Content-Security-Policy"); got != want {
+		t.Errorf("%s: Content-Security-Policy is %q", path, got)
+	}
+	for name, want := range map[string]string{
+		"X-Content-Type-Options": "nosniff", "Cache-Control": "no-store", "Referrer-Policy": "no-referrer", "X-Frame-Options": "DENY",
+		"Content-Type": "text/html; charset=utf-8",
+	} {
+		if got := h.Get(name); got != want {
+			t.Errorf("%s: %s is %q", path, name, got)
+		}
+	}
+}
+
+// faults reads a page strictly: parsers of browsers mend everything, which tells nothing.
+func faults(page string) []string {
+	var problems, open []string
+	ids, named, wanted := map[string]bool{}, map[string]bool{}, map[string]string{}
+	void := []string{"meta", "link", "input", "br", "hr", "img"}
+	headings := 0
+	z := html.NewTokenizer(strings.NewReader(page))
+	for {
+		kind := z.Next()
+		if kind == html.ErrorToken {
+			break
+		}
+		token := z.Token()
+		attr := map[string]string{}
+		for _, a := range token.Attr {
+			if _, twice := attr[a.Key]; twice {
+				problems = append(problems, "<"+token.Data+"> has "+a.Key+" twice")
+			}
+			attr[a.Key] = a.Val
+			if strings.HasPrefix(a.Key, "on") || strings.HasPrefix(a.Key, "hx-on") || a.Key == "style" {
+				problems = append(problems, "<"+token.Data+"> has inline code: "+a.Key)
+			}
+		}
+		switch kind {
+		case html.StartTagToken:
+			if token.Data == "h1" {
+				headings++
+			}
+			if token.Data == "style" || token.Data == "script" && attr["src"] == "" {
+				problems = append(problems, "inline <"+token.Data+">")
+			}
+			if id, ok := attr["id"]; ok {
+				if ids[id] {
+					problems = append(problems, "the id "+id+" is there twice")
+				}
+				ids[id] = true
+			}
+			if token.Data == "label" {
+				named[attr["for"]] = true
+			}
+			inLabel := slices.Contains(open, "label")
+			if slices.Contains([]string{"input", "select", "textarea"}, token.Data) && attr["type"] != "hidden" && !inLabel {
+				wanted[attr["id"]] = "<" + token.Data + " name=" + attr["name"] + ">"
+			}
+			if token.Data == "form" && attr["method"] == "post" && !strings.HasPrefix(attr["action"], "/ui/") {
+				problems = append(problems, "a form posts to "+attr["action"])
+			}
+			if slices.Contains(void, token.Data) {
+				continue
+			}
+			open = append(open, token.Data)
+		case html.EndTagToken:
+			if len(open) == 0 || open[len(open)-1] != token.Data {
+				problems = append(problems, "</"+token.Data+"> closes "+strings.Join(open, " "))
+				return problems
+			}
+			open = open[:len(open)-1]
+		case html.ErrorToken, html.TextToken, html.SelfClosingTagToken, html.CommentToken, html.DoctypeToken:
+		}
+	}
+	if len(open) > 0 {
+		problems = append(problems, "not closed: "+strings.Join(open, " "))
+	}
+	if headings != 1 {
+		problems = append(problems, "it has not one h1")
+	}
+	for id, what := range wanted {
+		if !named[id] {
+			problems = append(problems, what+" has no label")
+		}
+	}
+	return problems
+}
+
+func links(page string) []string {
+	var out []string
+	z := html.NewTokenizer(strings.NewReader(page))
+	for kind := z.Next(); kind != html.ErrorToken; kind = z.Next() {
+		for _, a := range z.Token().Attr {
+			if (a.Key == "href" || a.Key == "src") && strings.HasPrefix(a.Val, "/") {
+				out = append(out, a.Val)
+			}
+		}
+	}
+	return out
+}
+
+func TestSignIn(t *testing.T) {
+	t.Parallel()
+	p := serve(t)
+	for name, tt := range map[string]struct {
+		key    string
+		status int
+	}{
+		"a good key":           {p.Viewer, http.StatusSeeOther},
+		"blanks around it":     {" " + p.Viewer + "\n", http.StatusSeeOther},
+		"a key with one wrong": {p.Viewer[:len(p.Viewer)-1] + "!", http.StatusUnauthorized},
+		"a revoked key":        {p.Revoked, http.StatusUnauthorized},
+		"no key":               {"", http.StatusUnauthorized},
+		"markup":               {"<script>alert(1)</script>", http.StatusUnauthorized},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			b := p.browser(t)
+			got := b.do(http.MethodPost, "/ui/signin", url.Values{"key": {tt.key}, "token": {b.get("/ui/signin").token(t)}}, nil)
+			if got.status != tt.status {
+				t.Fatalf("%d %s", got.status, got.body)
+			}
+			if tt.status != http.StatusSeeOther && strings.Contains(got.body, "script>alert") {
+				t.Error("what was typed is in the page")
+			}
+			cookie := strings.Join(got.header.Values("Set-Cookie"), "\n")
+			if signed := strings.Contains(cookie, "belay_session="); signed != (tt.status == http.StatusSeeOther) {
+				t.Errorf("cookies %q", cookie)
+			}
+			if strings.Contains(cookie, "belay_session=") {
+				for _, want := range []string{"HttpOnly", "SameSite=Strict", "Path=/"} {
+					if !strings.Contains(cookie, want) {
+						t.Errorf("no %s in %q", want, cookie)
+					}
+				}
+				if strings.Contains(cookie, strings.TrimSpace(tt.key)) {
+					t.Error("the key is in the cookie")
+				}
+			}
+		})
+	}
+}
+
+func TestCookiesOverTLS(t *testing.T) {
+	t.Parallel()
+	p := serve(t)
+	p.server.Secure = true
+	cookie := p.browser(t).get("/ui/signin").header.Get("Set-Cookie")
+	if !strings.HasPrefix(cookie, "__Host-belay_form=") || !strings.Contains(cookie, "Secure") {
+		t.Errorf("the cookie is %q", cookie)
+	}
+}
+
+func TestWhereSignInLeads(t *testing.T) {
+	t.Parallel()
+	p := serve(t)
+	if got := p.browser(t).get("/ui/connectors?search=a&status=failing"); got.header.Get("Location") != "/ui/signin?next=%2Fui%2Fconnectors%3Fsearch%3Da%26status%3Dfailing" {
+		t.Errorf("%d %s", got.status, got.header.Get("Location"))
+	}
+	for next, want := range map[string]string{
+		"/ui/connectors?search=a": "/ui/connectors?search=a", "": "/ui/", "https://evil.example/ui/": "/ui/", "//evil.example/ui/": "/ui/",
+		`/\evil.example/ui/`: "/ui/", `/ui/\evil.example`: "/ui/", "/ng/api/connectors": "/ui/", "javascript:alert(1)": "/ui/", "/ui/signin": "/ui/", "\x00": "/ui/",
+	} {
+		b := p.browser(t)
+		got := b.do(http.MethodPost, "/ui/signin", url.Values{"key": {p.Viewer}, "next": {next}, "token": {b.get("/ui/signin").token(t)}}, nil)
+		if to := got.header.Get("Location"); to != want {
+			t.Errorf("next %q leads to %q, want %q", next, to, want)
+		}
+	}
+}
+
+func TestSessions(t *testing.T) {
+	t.Parallel()
+	p := serve(t)
+	signedIn := func(b *browser) bool { return b.get("/ui/").status == http.StatusOK }
+
+	b := p.signIn(t, p.Viewer)
+	root, err := url.Parse(p.url)
+	if err != nil {
+		t.Fatal(err)
+	}
+	stolen := b.http.Jar.Cookies(root)
+	if got := b.post("/ui/signout", nil); got.status != http.StatusSeeOther || signedIn(b) {
+		t.Errorf("sign out: %d", got.status)
+	}
+	thief := p.browser(t)
+	thief.http.Jar.SetCookies(root, stolen)
+	if signedIn(thief) {
+		t.Error("a copy of the cookie outlives the session")
+	}
+
+	b = p.signIn(t, p.Viewer)
+	p.Clock.Move(59 * time.Minute)
+	if !signedIn(b) {
+		t.Error("a session ended that was used an hour ago")
+	}
+	p.Clock.Move(60 * time.Minute)
+	if signedIn(b) {
+		t.Error("a session lives that was not used for an hour")
+	}
+
+	b = p.signIn(t, p.Viewer)
+	for range 16 {
+		p.Clock.Move(30 * time.Minute)
+		b.get("/ui/")
+	}
+	if signedIn(b) {
+		t.Error("a session lives that is older than eight hours")
+	}
+
+	b = p.signIn(t, p.Viewer)
+	if err := p.Identity.Revoke(t.Context(), audit.System(p.Account, "test"), strings.Split(p.Viewer, ".")[2]); err != nil {
+		t.Fatal(err)
+	}
+	if signedIn(b) {
+		t.Error("a session outlives its key")
+	}
+}
+
+// Changes need the token of the session and must come from our own pages.
+func TestForgery(t *testing.T) {
+	t.Parallel()
+	p := serve(t)
+	c := p.add(t, connector.Connector{ID: "c1"})
+	b := p.signIn(t, p.Editor)
+	other := p.signIn(t, p.Viewer).get("/ui/").token(t)
+	token := b.get("/ui/").token(t)
+	for name, tt := range map[string]struct {
+		token  string
+		header map[string]string
+		status int
+	}{
+		"another site":                  {token, map[string]string{"Sec-Fetch-Site": "cross-site"}, 403},
+		"another host of the site":      {token, map[string]string{"Sec-Fetch-Site": "same-site"}, 403},
+		"an older browser, other site":  {token, map[string]string{"Sec-Fetch-Site": "", "Origin": "https://evil.example"}, 403},
+		"an older browser, no origin":   {token, map[string]string{"Sec-Fetch-Site": ""}, 403},
+		"an older browser, null origin": {token, map[string]string{"Sec-Fetch-Site": "", "Origin": "null"}, 403},
+		"no token":                      {"", nil, 403},
+		"the token of another session":  {other, nil, 403},
+		"an older browser, our page":    {token, map[string]string{"Sec-Fetch-Site": "", "Origin": p.url}, 303},
+		"our page":                      {token, nil, 303},
+	} {
+		for _, path := range []string{"/ui/connectors/c1/test", "/ui/connectors/c1/preflight"} {
+			before := p.trail(t)
+			p.Clock.Move(time.Second)
+			if got := b.do(http.MethodPost, path, url.Values{"token": {tt.token}}, tt.header); got.status != tt.status {
+				t.Errorf("%s: %s: %d, want %d", name, path, got.status, tt.status)
+			}
+			if changed := p.trail(t) != before; changed != (tt.status == 303) {
+				t.Errorf("%s: %s: it was done: %t", name, path, changed)
+			}
+		}
+	}
+	if got := b.do(http.MethodPost, "/ui/signout", url.Values{"token": {""}}, nil); got.status != http.StatusForbidden {
+		t.Errorf("sign out without a token: %d", got.status)
+	}
+	for header, status := range map[string]int{"cross-site": 403, "same-origin": 403} { // with the token of no session
+		if got := p.browser(t).do(http.MethodPost, "/ui/signin", url.Values{"key": {p.Admin}}, map[string]string{"Sec-Fetch-Site": header}); got.status != status {
+			t.Errorf("sign in, %s: %d", header, got.status)
+		}
+	}
+	for _, path := range []string{"/ui/connectors/c1/delete", "/ui/connectors/c1/test"} {
+		if got := b.do(http.MethodDelete, path, nil, nil); got.status != http.StatusNotFound {
+			t.Errorf("DELETE %s: %d", path, got.status)
+		}
+	}
+	if _, err := p.Connectors.Connector(t.Context(), audit.System(p.Account, "test"), c.Scope, c.ID); err != nil {
+		t.Error(err)
+	}
+}
+
+// trail is the newest entry of the audit log.
+func (p *pages) trail(t *testing.T) string {
+	t.Helper()
+	list, err := p.Trail.Entries(t.Context(), audit.System(p.Account, "test"), audit.Filter{Scope: scope.Scope{Account: p.Account}, Limit: 1})
+	if err != nil || len(list) == 0 {
+		t.Fatal(list, err)
+	}
+	return list[0].ID
+}
+
+// A role sees the buttons of what it may do, and is refused what it may not, whatever it sends.
+func TestRoles(t *testing.T) {
+	t.Parallel()
+	p := serve(t)
+	p.add(t, connector.Connector{ID: "c1"})
+	project := scope.Scope{Account: p.Account, Org: "org1", Project: "prj1"}
+	p.add(t, connector.Connector{ID: "c2", Scope: project})
+	for name, tt := range map[string]struct {
+		key         string
+		path        string
+		sees, lacks []string
+		posts       map[string]int // path and status
+	}{
+		"a viewer": {
+			p.Viewer, "/ui/connectors/c1",
+			[]string{"Not tested", "Your role reads only"},
+			[]string{"Test now", "Delete…", "Audit log"},
+			map[string]int{"/ui/connectors/c1/test": 403, "/ui/connectors/c1/delete": 403, "/ui/connectors/c1/preflight": 403, "/ui/delegates/tokens/default_token/revoke": 403},
+		},
+		"an editor": {
+			p.Editor, "/ui/connectors/c1",
+			[]string{"Test now", "Delete…"},
+			[]string{"Audit log"},
+			map[string]int{"/ui/connectors/c1/test": 303, "/ui/delegates/tokens/default_token/revoke": 403},
+		},
+		"an administrator": {p.Admin, "/ui/connectors/c1", []string{"Test now", "Delete…", "Audit log"}, nil, map[string]int{"/ui/connectors/c1/test": 303}},
+		"an editor of a project": {
+			p.Project, "/ui/connectors/c2?at=org1/prj1",
+			[]string{"Test now", "org1/prj1"},
+			[]string{"Whole account"},
+			map[string]int{"/ui/connectors/c1/test": 403, "/ui/connectors/c2/test?at=org1/prj1": 303},
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			b := p.signIn(t, tt.key)
+			got := b.get(tt.path)
+			for _, want := range tt.sees {
+				if !strings.Contains(got.body, want) {
+					t.Errorf("%q is not there", want)
+				}
+			}
+			for _, no := range tt.lacks {
+				if strings.Contains(got.body, no) {
+					t.Errorf("%q is there", no)
+				}
+			}
+			for path, status := range tt.posts {
+				if got := b.post(path, url.Values{"confirm": {"c1"}}); got.status != status {
+					t.Errorf("%s: %d, want %d", path, got.status, status)
+				}
+			}
+		})
+	}
+	viewer := p.signIn(t, p.Viewer)
+	for _, path := range []string{"/ui/audit", "/ui/delegates/tokens", "/ui/connectors/c1/delete"} {
+		if got := viewer.get(path); got.status != http.StatusForbidden {
+			t.Errorf("viewer, %s: %d", path, got.status)
+		}
+	}
+	inside := p.signIn(t, p.Project)
+	for _, path := range []string{"/ui/connectors/c1", "/ui/?org=org1", "/ui/connectors?org=org1&project=other"} {
+		if got := inside.get(path); got.status != http.StatusForbidden {
+			t.Errorf("project, %s: %d", path, got.status)
+		}
+	}
+	if got := inside.get("/ui/connectors").body; strings.Contains(got, ">c1<") || !strings.Contains(got, ">c2<") {
+		t.Error("the list of a project is not what the project has")
+	}
+	if got := p.signIn(t, p.Stranger).get("/ui/connectors/c1"); got.status != http.StatusNotFound {
+		t.Errorf("a stranger: %d", got.status)
+	}
+}
+
+// What people choose, and what others say, is text in a page and nothing else.
+func TestNothingInjects(t *testing.T) {
+	t.Parallel()
+	p := serve(t)
+	const evil = `"><script>alert(1)</script><img src=x onerror=alert(2)>'`
+	who := audit.System(p.Account, "test")
+	account := scope.Scope{Account: p.Account}
+	if _, err := p.Orgs.CreateOrganization(t.Context(), who, org.Organization{Account: p.Account, ID: "evil", Name: evil, Description: evil}); err != nil {
+		t.Log("organization:", err)
+	}
+	if _, err := p.Secrets.Create(t.Context(), who, secret.Secret{Scope: account, ID: "s1", Name: evil, Description: evil, Manager: "harnessSecretManager", Kind: secret.Inline}, secret.NewValue("x")); err != nil {
+		t.Log("secret:", err)
+	}
+	p.Delegate(t, delegate.Delegate{Name: evil, HostName: evil, Tags: []string{evil}, Busy: evil})
+	c, err := p.Connectors.Create(t.Context(), who, connector.Connector{
+		Scope: account, ID: "c1", Name: "c1", Description: evil, Credential: connector.InheritFromDelegate{}, Selectors: []string{evil}, Tags: map[string]string{"t": evil},
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	p.test(t, c.Connector, func(connector.Request) connector.Result {
+		return connector.Result{StartedAt: p.Clock.Now(), EndedAt: p.Clock.Now(), Delegate: evil, Evidence: &connector.Evidence{
+			Region: evil, Identity: &connector.Identity{ARN: evil, Account: evil},
+			Failure: &connector.Failure{Step: connector.StepRegions, Service: "ec2", Operation: evil, Code: evil, Message: "first\n" + evil, RequestID: evil, Text: evil},
+		}}
+	})
+	b := p.signIn(t, p.Admin)
+	q := url.QueryEscape(evil)
+	for _, path := range []string{
+		"/ui/", "/ui/scope", "/ui/scope?search=" + q, "/ui/connectors", "/ui/connectors?search=" + q + "&status=" + q + "&credential=" + q,
+		"/ui/connectors/c1", "/ui/connectors/c1/yaml", "/ui/connectors/c1/delete", "/ui/connectors/c1/preflight", "/ui/connectors/" + url.PathEscape(evil), "/ui/connectors/c1?at=" + q,
+		"/ui/?org=" + q, "/ui/delegates", "/ui/delegates/tokens/" + url.PathEscape(evil) + "/revoke", "/ui/secrets", "/ui/secrets?search=" + q,
+		"/ui/audit?who=" + q + "&action=" + q + "&target=" + q + "&outcome=" + q, "/ui/audit", "/ui/" + url.PathEscape(evil), "/ui/signin?next=" + q,
+		"/ui/permissions/builder?capability=" + q, "/ui/permissions/builder?capability=connection&buckets=" + q + "&account=" + q + "&region=" + q + "&format=" + q,
+	} {
+		page := b.get(path)
+		harmless(t, path, page)
+	}
+	document := `{"Statement":{"Sid":"` + strings.ReplaceAll(evil, `"`, `\"`) + `","Effect":"Allow","Action":"s3:Get","Resource":"*"}}`
+	for _, policy := range []string{evil, document} {
+		harmless(t, "lint", b.post("/ui/permissions/lint", url.Values{"policy": {policy}, "kind": {evil}}))
+		harmless(t, "simulate", b.post("/ui/permissions/simulate", url.Values{
+			"identity": {policy}, "boundary": {policy}, "scp": {policy}, "resource_policy": {policy}, "principal": {evil}, "action": {evil}, "resource": {evil}, "context": {evil},
+		}))
+		harmless(t, "simulate", b.post("/ui/permissions/simulate", url.Values{
+			"identity": {policy}, "principal": {"arn:aws:iam::111122223333:role/x"}, "action": {"s3:GetObject"}, "resource": {"arn:aws:s3:::" + evil}, "context": {evil + "=" + evil},
+		}))
+	}
+	harmless(t, "delete", b.post("/ui/connectors/c1/delete", url.Values{"confirm": {evil}}))
+	stranger := p.browser(t)
+	harmless(t, "sign in", stranger.get("/ui/signin?next="+q))
+}
+
+func harmless(t *testing.T, what string, page answer) {
+	t.Helper()
+	for _, no := range []string{"<script>alert", "<img src=x"} {
+		if strings.Contains(page.body, no) {
+			t.Errorf("%s: %s is in the page as markup", what, no)
+		}
+	}
+	if page.status >= 500 {
+		t.Errorf("%s: %d %s", what, page.status, page.body)
+	}
+	if page.status != http.StatusSeeOther {
+		for _, problem := range faults(page.body) {
+			t.Errorf("%s: %s", what, problem)
+		}
+	}
+}
+
+func TestConnectors(t *testing.T) {
+	t.Parallel()
+	p := serve(t)
+	p.populate(t)
+	b := p.signIn(t, p.Editor)
+	list := b.get("/ui/connectors").body
+	inOrder(t, list, "payments prod", "risk batch", "search dev", "orders_eu_0", "orders_eu_5", "1 to 9 of 9 connectors")
+	if got := b.get("/ui/connectors?status=failing").body; strings.Contains(got, "orders_eu_0") || !strings.Contains(got, "payments prod") {
+		t.Error("the status does not narrow the list")
+	}
+	if got := b.get("/ui/connectors?search=ORDERS_eu_3").body; strings.Contains(got, "orders_eu_0") || !strings.Contains(got, "orders_eu_3") {
+		t.Error("the search does not narrow the list")
+	}
+	detail := b.get("/ui/connectors/payments_prod?at=org1/prj1").body
+	inOrder(t, detail, "payments prod", "Failing", "Where it breaks", "Delegate", "Identity", "Cross-account role", "Region", "Diagnosis", "BLY-2104",
+		"ec2:DescribeRegions", "Remedy", "Evidence", "b5c1e0f2-7d1e", "2 of the last 9 tests failed")
+	if strings.Contains(detail, "x-1") {
+		t.Error("the external id is in the page")
+	}
+	// The test is done, and the page then says what came of it.
+	got := b.post("/ui/connectors/payments_prod/test?at=org1/prj1", nil)
+	if got.status != http.StatusSeeOther || got.header.Get("Location") != "/ui/connectors/payments_prod?at=org1%2Fprj1" {
+		t.Fatalf("%d %s", got.status, got.header.Get("Location"))
+	}
+	inOrder(t, b.get(got.header.Get("Location")).body, "payments prod", "Connected", "It holds", "3 Regions enabled", "What AWS says", "444455556666")
+	inOrder(t, b.get("/ui/connectors/payments_prod/yaml?at=org1/prj1").body, "connector:", "payments_prod", "orgIdentifier: org1", "type: Aws", "Irsa")
+}
+
+func TestManyConnectors(t *testing.T) {
+	t.Parallel()
+	p := serve(t)
+	for i := range 60 {
+		c := p.add(t, connector.Connector{ID: "c" + string(rune('a'+i/26)) + string(rune('a'+i%26))})
+		switch {
+		case i < 10:
+			p.test(t, c, p.breaks)
+		case i < 30:
+			p.test(t, c, p.holds)
+		}
+	}
+	b := p.signIn(t, p.Viewer)
+	name := regexp.MustCompile(`title="(c[a-z]{2})"`)
+	var all []string
+	for path := "/ui/connectors"; path != ""; {
+		page := b.get(path).body
+		for _, found := range name.FindAllStringSubmatch(page, -1) {
+			all = append(all, found[1])
+		}
+		next := regexp.MustCompile(`<a class="btn sm" href="([^"]+)">Next`).FindStringSubmatch(page)
+		if path = ""; next != nil {
+			path = html.UnescapeString(next[1])
+		}
+	}
+	if len(all) != 60 || all[0] != "caa" || all[10] != "cbe" || all[40] != "cak" {
+		t.Errorf("%d connectors in the order %v", len(all), all)
+	}
+	slices.Sort(all)
+	if n := len(slices.Compact(all)); n != 60 {
+		t.Errorf("%d different ones", n)
+	}
+}
+
+func TestDelete(t *testing.T) {
+	t.Parallel()
+	p := serve(t)
+	c := p.add(t, connector.Connector{ID: "c1", Name: "prod"})
+	p.test(t, c, p.holds)
+	b := p.signIn(t, p.Editor)
+	inOrder(t, b.get("/ui/connectors/c1/delete").body, "Delete connector prod?", "1 test of its history", "Type c1 to confirm", "Keep it")
+	if got := b.post("/ui/connectors/c1/delete", url.Values{"confirm": {"c2"}}); got.status != http.StatusBadRequest || !strings.Contains(got.body, `aria-invalid="true"`) {
+		t.Errorf("the wrong name: %d", got.status)
+	}
+	if got := b.post("/ui/connectors/c1/delete", url.Values{"confirm": {"c1"}}); got.header.Get("Location") != "/ui/connectors" {
+		t.Errorf("%d %s", got.status, got.body)
+	}
+	if got := b.get("/ui/connectors/c1"); got.status != http.StatusNotFound {
+		t.Errorf("afterwards: %d", got.status)
+	}
+}
+
+func TestPreflight(t *testing.T) {
+	t.Parallel()
+	p := serve(t)
+	c := p.add(t, connector.Connector{ID: "c1"})
+	p.test(t, c, p.holds)
+	p.surveyed = &connector.Evidence{
+		Region: "us-east-1", Identity: &connector.Identity{ARN: "arn:aws:iam::444455556666:user/deploy", Account: "444455556666"},
+		Permissions: &connector.Permissions{Principal: "arn:aws:iam::444455556666:user/deploy", Identity: []connector.PolicyText{
+			{Name: "deploy", Via: "inline", Document: `{"Version":"2012-10-17","Statement":{"Effect":"Allow","Action":"ec2:DescribeRegions","Resource":"*"}}`},
+		}},
+	}
+	b := p.signIn(t, p.Editor)
+	page := b.get("/ui/connectors/c1/preflight").body
+	inOrder(t, page, "No preflight yet", "Ask anew", "Run preflight")
+	if got := b.post("/ui/connectors/c1/preflight", url.Values{"capability": {"no-such"}}); got.status != http.StatusBadRequest {
+		t.Errorf("a capability that there is not: %d", got.status)
+	}
+	ids := regexp.MustCompile(`name="capability" value="([^"]+)"`).FindAllStringSubmatch(page, -1)
+	if len(ids) < 5 {
+		t.Fatalf("%d capabilities", len(ids))
+	}
+	got := b.post("/ui/connectors/c1/preflight", url.Values{"capability": {ids[1][1], ids[2][1]}})
+	if got.status != http.StatusSeeOther {
+		t.Fatalf("%d %s", got.status, got.body)
+	}
+	inOrder(t, b.get(got.header.Get("Location")).body, "Capability", ids[1][1], "denied", "The smallest policy that mends it")
+}
+
+func TestOverviewOfNothing(t *testing.T) {
+	t.Parallel()
+	p := serve(t)
+	inOrder(t, p.signIn(t, p.Admin).get("/ui/").body, "No connectors yet", "A delegate that lives", "InheritFromDelegate", "belay connector apply -f first.yaml --test")
+	viewer := p.signIn(t, p.Viewer).get("/ui/").body
+	if strings.Contains(viewer, "InheritFromDelegate") || !strings.Contains(viewer, "Your role reads only") {
+		t.Error("a viewer is told to make a connector")
+	}
+	inOrder(t, p.signIn(t, p.Project).get("/ui/").body, "orgIdentifier: org1", "projectIdentifier: prj1")
+}
+
+func TestOverview(t *testing.T) {
+	t.Parallel()
+	p := serve(t)
+	p.populate(t)
+	inOrder(t, p.signIn(t, p.Viewer).get("/ui/").body, "6 of 9 connectors hold", "Needs you", "risk batch", "No delegate has frankfurt", "2 of 3 live", "ec2-frankfurt", "Silent")
+}
+
+func TestTokens(t *testing.T) {
+	t.Parallel()
+	p := serve(t)
+	made, _, err := p.Tokens.Create(t.Context(), audit.System(p.Account, "test"), scope.Scope{Account: p.Account}, "frankfurt", time.Time{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	p.Delegate(t, delegate.Delegate{Name: "ec2-frankfurt", HostName: "i-1", TokenID: made.ID})
+	b := p.signIn(t, p.Admin)
+	inOrder(t, b.get("/ui/delegates/tokens").body, "frankfurt", "Active", "Revoke…")
+	const path = "/ui/delegates/tokens/frankfurt/revoke"
+	inOrder(t, b.get(path).body, "Revoke token frankfurt?", "1 live delegate uses it", "ec2-frankfurt (i-1)", "Keep it")
+	if got := b.post(path, nil); got.status != http.StatusSeeOther {
+		t.Fatalf("%d %s", got.status, got.body)
+	}
+	inOrder(t, b.get("/ui/delegates/tokens").body, "frankfurt", "Revoked")
+	if got := b.get(path); got.status != http.StatusConflict {
+		t.Errorf("again: %d", got.status)
+	}
+	if got := p.signIn(t, p.Editor).get("/ui/delegates/tokens").body; strings.Contains(got, "Revoke…") || !strings.Contains(got, "frankfurt") {
+		t.Error("an editor sees a button to revoke, or no tokens")
+	}
+}
+
+func TestPermissions(t *testing.T) {
+	t.Parallel()
+	p := serve(t)
+	b := p.signIn(t, p.Viewer)
+	found := regexp.MustCompile(`/ui/permissions/builder\?capability=([a-z0-9-]+)`).FindAllStringSubmatch(b.get("/ui/permissions").body, -1)
+	if len(found) < 10 {
+		t.Fatalf("%d capabilities", len(found))
+	}
+	for _, format := range []string{"json", "terraform", "cloudformation", "cli"} {
+		for _, one := range found {
+			got := b.get("/ui/permissions/builder?capability=" + one[1] + "&account=111122223333&region=eu-central-1&format=" + format)
+			if got.status != http.StatusOK || !strings.Contains(got.body, `class="copy`) && !strings.Contains(got.body, "btn ghost sm copy") {
+				t.Errorf("%s as %s: %d, nothing was made", one[1], format, got.status)
+			}
+		}
+	}
+	inOrder(t, b.get("/ui/permissions/builder?capability=connection&account=12").body, "No policy was made", "account")
+	got := b.post("/ui/permissions/lint", url.Values{"policy": {"{\n \"Version\": \"2012-10-17\",\n \"Statement\": {\"Effect\": \"Allow\",\n \"Action\": \"s3:GetObjekt\",\n \"Resource\": \"*\"}\n}"}})
+	inOrder(t, got.body, "line 4", `<mark class="l`, "s3:GetObjekt")
+	if got := b.post("/ui/permissions/lint", url.Values{"policy": {"{"}}); got.status != http.StatusBadRequest || !strings.Contains(got.body, "no policy document") {
+		t.Errorf("no document: %d", got.status)
+	}
+	question := url.Values{
+		"principal": {"arn:aws:iam::111122223333:role/deployer"}, "action": {"s3:PutObject"}, "resource": {"arn:aws:s3:::artifacts/web/1.zip"},
+		"identity": {`{"Version":"2012-10-17","Statement":{"Sid":"Write","Effect":"Allow","Action":"s3:*","Resource":"arn:aws:s3:::artifacts/*"}}`},
+	}
+	inOrder(t, b.post("/ui/permissions/simulate", question).body, "Decision", "Allowed", "Write")
+	question.Set("boundary", `{"Version":"2012-10-17","Statement":{"Effect":"Deny","Action":"s3:*","Resource":"*"}}`)
+	inOrder(t, b.post("/ui/permissions/simulate", question).body, "Decision", "Denied by a statement", "boundary")
+	question.Set("action", "")
+	if got := b.post("/ui/permissions/simulate", question); got.status != http.StatusBadRequest || !strings.Contains(got.body, "The action is missing.") {
+		t.Errorf("no action: %d", got.status)
+	}
+}
+
+func TestOrganization(t *testing.T) {
+	t.Parallel()
+	p := serve(t)
+	value := secret.NewValue("never-in-a-page")
+	if _, err := p.Secrets.Create(t.Context(), audit.System(p.Account, "test"), secret.Secret{
+		Scope: scope.Scope{Account: p.Account}, ID: "prod_key", Name: "prod key", Manager: "harnessSecretManager", Kind: secret.Inline,
+	}, value); err != nil {
+		t.Fatal(err)
+	}
+	b := p.signIn(t, p.Admin)
+	got := b.get("/ui/secrets").body
+	inOrder(t, got, "prod key", "prod_key", "1 to 1 of 1 secret")
+	if strings.Contains(got, "never-in-a-page") {
+		t.Error("the value of a secret is in the page")
+	}
+	inOrder(t, b.get("/ui/audit?action=secret.&who=test").body, "Allowed", "secret.create", "secret/prod_key")
+	if got := b.get("/ui/audit?action=connector.").body; strings.Contains(got, "secret.create") {
+		t.Error("the filter does not narrow the log")
+	}
+	inOrder(t, b.get("/ui/scope").body, "Whole account", "Org 1", "Prj 1")
+	inOrder(t, b.get("/ui/?org=org1&project=prj1").body, "org1/prj1", `href="/ui/connectors?org=org1&project=prj1"`)
+}
+
+// htmx asks for parts: what fails is shown in the page that asked, and the end of a session moves the whole page.
+func TestPartsOfPages(t *testing.T) {
+	t.Parallel()
+	p := serve(t)
+	b := p.signIn(t, p.Viewer)
+	got := b.do(http.MethodGet, "/ui/connectors/absent", nil, map[string]string{"HX-Request": "true"})
+	if got.status != http.StatusNotFound || got.header.Get("HX-Retarget") != "#alert" || !strings.Contains(got.body, `id="trouble"`) {
+		t.Errorf("%d %v", got.status, got.header)
+	}
+	got = p.browser(t).do(http.MethodGet, "/ui/connectors", nil, map[string]string{"HX-Request": "true"})
+	if got.status != http.StatusNoContent || got.header.Get("HX-Redirect") != "/ui/signin?next=%2Fui%2Fconnectors" {
+		t.Errorf("%d %v", got.status, got.header)
+	}
+}
+
+// What a first visit loads stays under 100 kB compressed.
+func TestFirstLoad(t *testing.T) {
+	t.Parallel()
+	p := serve(t)
+	p.populate(t)
+	b := p.signIn(t, p.Admin)
+	page := b.get("/ui/")
+	var packed bytes.Buffer
+	z := gzip.NewWriter(&packed)
+	_, _ = z.Write([]byte(page.body))
+	_ = z.Close()
+	total := len(page.body) // pages are not compressed
+	for _, to := range links(page.body) {
+		if !strings.HasPrefix(to, "/ui/static/") {
+			continue
+		}
+		got := b.do(http.MethodGet, to, nil, map[string]string{"Accept-Encoding": "gzip"})
+		if got.header.Get("Content-Encoding") != "gzip" || !strings.Contains(got.header.Get("Cache-Control"), "immutable") {
+			t.Errorf("%s: %v", to, got.header)
+		}
+		total += len(got.body)
+	}
+	t.Logf("the overview: %d bytes, %d compressed; with its files %d", len(page.body), packed.Len(), total)
+	if total > 100_000 {
+		t.Errorf("the first load is %d bytes", total)
+	}
+	if got := b.get("/ui/static/0/absent.js"); got.status != http.StatusNotFound {
+		t.Errorf("a file that there is not: %d", got.status)
+	}
+	if got := p.browser(t).get("/"); got.header.Get("Location") != "/ui/" {
+		t.Errorf("the root: %d %v", got.status, got.header)
+	}
+}
+
+func inOrder(t *testing.T, page string, words ...string) {
+	t.Helper()
+	rest := html.UnescapeString(page)
+	for _, w := range words {
+		_, after, ok := strings.Cut(rest, w)
+		if !ok {
+			t.Errorf("%q is not there, or not after what stands before it in %q", w, words)
+			return
+		}
+		rest = after
+	}
+}
