@@ -58,3 +58,6 @@ e2e-iam: ## compare the policy engine with an independent evaluator (needs node 
 
 kube: ## check manifests and charts with Kubernetes' own types and Helm's engine (fetches them; some minutes the first time)
 	cd tools/kube && go test -count=1 ./...
+
+screenshots: ## write pictures of the pages to docs/screenshots (needs chromium)
+	SCREENSHOTS=$(CURDIR)/docs/screenshots go test -count=1 -tags e2e -run '^TestE2EScreenshots$$' ./internal/web

@@ -75,6 +75,18 @@ type testRow struct {
 	Took                      string
 }
 
+// Words say why it was done, how long it took and where.
+func (t testRow) Words() string {
+	text := t.Trigger
+	if t.Took != "" {
+		text += ", " + t.Took
+	}
+	if t.Through != "" {
+		text += " on " + t.Through
+	}
+	return text
+}
+
 func (s *Server) connectorHealth(ctx context.Context, v *visit) (reply, error) {
 	p, err := s.connectorPage(ctx, v, "")
 	if err != nil {

@@ -98,7 +98,17 @@ func liveOf(all []delegate.Delegate, v *visit) int {
 	return n
 }
 
-// Segments are the parts of the bar that shows the tally, in its width of 420.
+// Width is that of all segments.
+func (p overviewPage) Width() int {
+	all := p.Segments()
+	if len(all) == 0 {
+		return 1
+	}
+	last := all[len(all)-1]
+	return last.X + last.W
+}
+
+// Segments are the parts of the bar that shows the tally.
 func (p overviewPage) Segments() []segment {
 	total := p.tally.All()
 	if total == 0 {
@@ -111,7 +121,7 @@ func (p overviewPage) Segments() []segment {
 		if n == 0 {
 			continue
 		}
-		w := max(3, 420*n/total-3) // what is rare is seen too
+		w := max(3, 420*n/total) // what is rare is seen too
 		out = append(out, segment{markOf(s).Class, x, w})
 		x += w + 3
 	}

@@ -332,6 +332,11 @@ func stepOf(text string) step {
 		body, _ := pretty(rest)
 		return step{head, linesOf(body)}
 	}
+	if i := strings.Index(text, ": {"); i > 0 {
+		if body, ok := pretty(text[i+2:]); ok {
+			return step{text[:i+1], linesOf(body)}
+		}
+	}
 	for _, program := range []string{"aws ", "kubectl ", "belay "} {
 		if strings.HasPrefix(text, program) {
 			return step{"Run:", linesOf(text)}

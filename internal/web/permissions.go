@@ -177,6 +177,14 @@ type lintRow struct {
 	Fix, Path string
 }
 
+// Where is the rule, and the line.
+func (r lintRow) Where() string {
+	if r.Line == 0 {
+		return r.Rule
+	}
+	return fmt.Sprintf("%s, line %d", r.Rule, r.Line)
+}
+
 // Words say the outcome.
 func (p lintPage) Words() string {
 	switch {

@@ -143,7 +143,10 @@ func (p *pages) populate(t testing.TB) {
 	p.Delegate(t, delegate.Delegate{Name: "ec2-frankfurt", HostName: "i-0a41f97c2d", Tags: []string{"ec2"}, Version: delegate.Current()})
 	p.Clock.Move(22 * time.Minute)
 	p.Delegate(t, delegate.Delegate{Name: "eks-prod-1", HostName: "eks-prod-1-6d9f", Tags: []string{"eks", "prod"}, Version: delegate.Current()})
-	p.Delegate(t, delegate.Delegate{Name: "ecs-shared", HostName: "task-7f3c", Tags: []string{"ecs"}, Version: delegate.Current(), Busy: "CPU at 93 %, threshold 80 %"})
+	busy := p.Delegate(t, delegate.Delegate{Name: "ecs-shared", HostName: "task-7f3c", Tags: []string{"ecs"}, Version: delegate.Current()})
+	if _, err := p.Registry.Seen(p.Account, busy.ID, &delegate.Report{Busy: "CPU at 93 %, threshold 80 %"}); err != nil {
+		t.Fatal(err)
+	}
 }
 
 // browser is one who visits the pages: it keeps cookies and says where its requests come from, as browsers do.

@@ -1,0 +1,44 @@
+package web_test
+
+import (
+	"fmt"
+	"net/http"
+	"slices"
+	"testing"
+	"time"
+
+	"github.com/belay-dev/belay/internal/connector"
+)
+
+// BenchmarkPages measures what a page takes on the server, with 10,000 connectors of which every tenth fails. It reports
+// the 99th percentile of each.
+func BenchmarkPages(b *testing.B) {
+	p := serve(b)
+	for i := range 10_000 {
+		c := p.add(b, connector.Connector{ID: fmt.Sprintf("connector_%05d", i)})
+		switch {
+		case i%10 == 0:
+			p.test(b, c, p.breaks)
+		case i%10 < 8:
+			p.test(b, c, p.holds)
+		}
+	}
+	visitor := p.signIn(b, p.Admin)
+	for name, path := range map[string]string{
+		"overview": "/ui/", "list": "/ui/connectors", "search": "/ui/connectors?search=or_0012", "last page": "/ui/connectors?page=400",
+		"connector": "/ui/connectors/connector_00010", "catalogue": "/ui/permissions", "audit": "/ui/audit",
+	} {
+		b.Run(name, func(b *testing.B) {
+			var took []time.Duration
+			for b.Loop() {
+				began := time.Now()
+				if got := visitor.get(path); got.status != http.StatusOK {
+					b.Fatal(got.status)
+				}
+				took = append(took, time.Since(began))
+			}
+			slices.Sort(took)
+			b.ReportMetric(float64(took[len(took)*99/100].Microseconds())/1000, "p99-ms")
+		})
+	}
+}

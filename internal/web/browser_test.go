@@ -1,0 +1,235 @@
+//go:build e2e
+
+package web_test
+
+import (
+	"context"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/chromedp/chromedp"
+
+	"github.com/belay-dev/belay/internal/connector"
+	"github.com/belay-dev/belay/internal/delegate"
+)
+
+// chromium starts a browser for the test. It is looked for on PATH.
+func chromium(t *testing.T) context.Context {
+	t.Helper()
+	var program string
+	for _, name := range []string{"chromium", "chromium-browser", "google-chrome"} {
+		if found, err := exec.LookPath(name); err == nil {
+			program = found
+			break
+		}
+	}
+	if program == "" {
+		const missing = "no chromium on PATH; Debian has it as the package chromium"
+		if os.Getenv("CI") == "true" {
+			t.Fatal(missing)
+		}
+		t.Skip(missing)
+	}
+	options := append(chromedp.DefaultExecAllocatorOptions[:], chromedp.ExecPath(program), chromedp.NoSandbox, chromedp.Flag("force-color-profile", "srgb"))
+	ctx, cancel := chromedp.NewExecAllocator(t.Context(), options...)
+	t.Cleanup(cancel)
+	ctx, cancel = chromedp.NewContext(ctx)
+	t.Cleanup(cancel)
+	ctx, cancel = context.WithTimeout(ctx, 3*time.Minute)
+	t.Cleanup(cancel)
+	return ctx
+}
+
+// drive does actions, and fails the test where one fails.
+func drive(ctx context.Context, t *testing.T, steps ...chromedp.Action[chromedp.Void]) {
+	t.Helper()
+	if err := chromedp.Do(ctx, steps...); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// ask does one action that answers.
+func ask[T any](ctx context.Context, t *testing.T, a chromedp.Action[T]) T {
+	t.Helper()
+	v, err := chromedp.Run(ctx, a)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return v
+}
+
+// complaints are what the browser says against the pages: scripts that throw, breaches of the content security policy. Call
+// it before the first page, and what it gives after the last.
+func complaints(ctx context.Context) func() []string {
+	var mu sync.Mutex
+	var all []string
+	messages := chromedp.Console(ctx)
+	ctx, stop := context.WithCancel(ctx)
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		for m, err := range messages {
+			if err != nil || ctx.Err() != nil {
+				return
+			}
+			// That a page answers 404 is said to be an error as well, and here it is wanted.
+			if (m.Type == chromedp.ConsoleError || m.IsException()) && !strings.Contains(m.String(), "Failed to load resource") {
+				mu.Lock()
+				all = append(all, m.String())
+				mu.Unlock()
+			}
+		}
+	}()
+	return func() []string {
+		stop()
+		mu.Lock()
+		defer mu.Unlock()
+		return all
+	}
+}
+
+// enter signs in through the form.
+func (p *pages) enter(ctx context.Context, t *testing.T, key string) {
+	t.Helper()
+	drive(ctx, t,
+		chromedp.Navigate(p.url+"/ui/signin"), chromedp.SendKeys("#key", key), chromedp.Click("button[type=submit]"), chromedp.WaitVisible(".page h1"),
+	)
+}
+
+// comes waits until an expression holds in the page.
+func comes(ctx context.Context, t *testing.T, expression string) {
+	t.Helper()
+	if _, err := chromedp.Run(ctx, chromedp.Poll[bool](expression)); err != nil {
+		t.Fatalf("%s: %v", expression, err)
+	}
+}
+
+func TestE2ESignInSearchTest(t *testing.T) {
+	p := serve(t)
+	p.populate(t)
+	ctx := chromium(t)
+	p.enter(ctx, t, p.Editor)
+	if title := ask(ctx, t, chromedp.Title()); title != "Overview · Belay" {
+		t.Fatalf("signed in, the title is %q", title)
+	}
+	// The list answers while one types, and the address says what it shows.
+	drive(ctx, t, chromedp.Navigate(p.url+"/ui/connectors"), chromedp.SendKeys("#search", "orders_eu_3"))
+	comes(ctx, t, `document.querySelectorAll("tbody tr").length === 1 && location.search.includes("search=orders_eu_3")`)
+	if rows := ask(ctx, t, chromedp.Text("tbody")); !strings.Contains(rows, "orders_eu_3") {
+		t.Errorf("the list has %q", rows)
+	}
+	if !ask(ctx, t, chromedp.Evaluate[bool](`document.activeElement.id === "search"`)) {
+		t.Error("the search lost the focus while one types")
+	}
+	// A test is drawn while it runs; then the page says the outcome, to those who do not see it too.
+	release := make(chan struct{})
+	var once sync.Once
+	t.Cleanup(func() { once.Do(func() { close(release) }) })
+	p.Runner.Answer = func(r connector.Request) connector.Result {
+		<-release
+		return p.holds(r)
+	}
+	drive(ctx, t, chromedp.Navigate(p.url+"/ui/connectors/payments_prod?at=org1/prj1"))
+	if h1 := ask(ctx, t, chromedp.Text("h1")); !strings.Contains(h1, "Failing") {
+		t.Errorf("before the test it is %q", h1)
+	}
+	height := `document.getElementById("line").offsetHeight`
+	before := ask(ctx, t, chromedp.Evaluate[int](height))
+	drive(ctx, t, chromedp.Click(".head .primary"), chromedp.WaitVisible("#line .now"), chromedp.WaitNotVisible("#line .was"))
+	if during := ask(ctx, t, chromedp.Evaluate[int](height)); during > before {
+		t.Errorf("the line grows from %d to %d while the test runs", before, during)
+	}
+	once.Do(func() { close(release) })
+	comes(ctx, t, `document.getElementById("live").textContent === "payments prod: Connected"`)
+	if h1, at := ask(ctx, t, chromedp.Text("h1")), ask(ctx, t, chromedp.Location()); !strings.Contains(h1, "Connected") || strings.Contains(at, "/test") {
+		t.Errorf("after the test it is %q at %s", h1, at)
+	}
+}
+
+// A change of a delegate is seen in a page that is open.
+func TestE2EDelegatesLive(t *testing.T) {
+	p := serve(t)
+	d := p.Delegate(t, delegate.Delegate{Name: "eks-1", HostName: "h1"})
+	ctx := chromium(t)
+	p.enter(ctx, t, p.Viewer)
+	drive(ctx, t, chromedp.Navigate(p.url+"/ui/delegates"), chromedp.WaitVisible(".badge.ok"))
+	// The stream may open after the page is seen; whatever changed before would be lost, so the change is made until it is seen.
+	for range 40 {
+		for _, busy := range []string{"", "CPU at 93 %, threshold 80 %"} {
+			if _, err := p.Registry.Seen(p.Account, d.ID, &delegate.Report{Busy: busy}); err != nil {
+				t.Fatal(err)
+			}
+		}
+		if seen, err := chromedp.Run(ctx, chromedp.Poll[bool](`document.querySelector("tbody .badge").textContent.includes("At its limit")`, chromedp.WithPollingTimeout(500*time.Millisecond))); err == nil && seen {
+			return
+		}
+	}
+	t.Error("the page does not show that the delegate is busy")
+}
+
+// No page scrolls sideways, from 320 to 1920 wide, and none breaks its own content security policy.
+func TestE2EEveryWidth(t *testing.T) {
+	p := serve(t)
+	p.populate(t)
+	ctx := chromium(t)
+	p.enter(ctx, t, p.Admin)
+	said := complaints(ctx)
+	for _, path := range every() {
+		drive(ctx, t, chromedp.Navigate(p.url+path))
+		for _, width := range []int64{320, 768, 1440, 1920} {
+			drive(ctx, t, chromedp.EmulateViewport(width, 900))
+			if over := ask(ctx, t, chromedp.Evaluate[int](`document.documentElement.scrollWidth - document.documentElement.clientWidth`)); over > 0 {
+				t.Errorf("%s, %d wide: %d pixels stick out", path, width, over)
+			}
+		}
+	}
+	for _, one := range said() {
+		t.Errorf("the browser says: %s", one)
+	}
+}
+
+// Screenshots are written to the folder that SCREENSHOTS names; make screenshots does.
+func TestE2EScreenshots(t *testing.T) {
+	folder := os.Getenv("SCREENSHOTS")
+	if folder == "" {
+		t.Skip("SCREENSHOTS names no folder")
+	}
+	p := serve(t)
+	p.populate(t)
+	ctx := chromium(t)
+	shots := map[string]string{
+		"overview": "/ui/", "connectors": "/ui/connectors", "connector": "/ui/connectors/payments_prod?at=org1/prj1", "delegates": "/ui/delegates",
+		"builder": "/ui/permissions/builder?capability=s3-objects&buckets=artifacts",
+	}
+	if os.Getenv("SCREENSHOTS_ALL") != "" {
+		for i, path := range every() {
+			shots[fmt.Sprintf("all-%02d", i)] = path
+		}
+	}
+	drive(ctx, t, chromedp.EmulateViewport(1280, 820), chromedp.Navigate(p.url+"/ui/signin"))
+	if err := os.WriteFile(filepath.Join(folder, "signin-light.png"), ask(ctx, t, chromedp.CaptureScreenshot()), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	p.enter(ctx, t, p.Admin)
+	for name, path := range shots {
+		for _, theme := range []string{"light", "dark"} {
+			for form, width := range map[string]int64{"": 1280, "-phone": 390} {
+				if form != "" && theme == "dark" && os.Getenv("SCREENSHOTS_ALL") == "" {
+					continue
+				}
+				drive(ctx, t, chromedp.EmulateViewport(width, 820), chromedp.Navigate(p.url+path))
+				ask(ctx, t, chromedp.Evaluate[string](`document.documentElement.dataset.theme = "`+theme+`"`))
+				picture := ask(ctx, t, chromedp.CaptureScreenshot())
+				if err := os.WriteFile(filepath.Join(folder, name+"-"+theme+form+".png"), picture, 0o644); err != nil {
+					t.Fatal(err)
+				}
+			}
+		}
+	}
+}
