@@ -75,6 +75,7 @@ type connectorsPage struct {
 	Any        int // connectors of the scope, whatever the filter
 	Rows       []connectorRow
 	Pages      pages
+	Create     bool // the caller may make one
 }
 
 // To is the address of the list with another status.
@@ -107,7 +108,7 @@ type tab struct {
 const longestSearch = 200
 
 func (s *Server) connectorList(ctx context.Context, v *visit) (reply, error) {
-	p := connectorsPage{v: v, Search: strings.TrimSpace(v.query.Get("search")), Status: v.query.Get("status"), Credential: v.query.Get("credential")}
+	p := connectorsPage{v: v, Search: strings.TrimSpace(v.query.Get("search")), Status: v.query.Get("status"), Credential: v.query.Get("credential"), Create: v.may(audit.ConnectorCreate, v.at)}
 	if runes := []rune(p.Search); len(runes) > longestSearch {
 		p.Search = string(runes[:longestSearch])
 	}

@@ -45,6 +45,7 @@ type connectors interface {
 	Test(ctx context.Context, who audit.Caller, at scope.Scope, id string, o connector.Options) (connector.Test, error)
 	Tests(ctx context.Context, who audit.Caller, at scope.Scope, id string, limit int) ([]connector.Test, error)
 	Delete(ctx context.Context, who audit.Caller, at scope.Scope, id string) error
+	Create(ctx context.Context, who audit.Caller, c connector.Connector) (connector.Stored, error)
 }
 
 type preflights interface {
@@ -115,6 +116,8 @@ func (s *Server) Handler() http.Handler {
 		"GET /ui/audit":   s.auditLog,
 
 		"GET /ui/connectors":                 s.connectorList,
+		"GET /ui/new/connector":              s.newConnector,
+		"POST /ui/new/connector":             s.createConnector,
 		"GET /ui/connectors/{id}":            s.connectorHealth,
 		"GET /ui/connectors/{id}/preflight":  s.connectorPreflight,
 		"POST /ui/connectors/{id}/preflight": s.runPreflight,

@@ -28,7 +28,7 @@ func every() []string {
 		"/ui/connectors", "/ui/connectors?search=orders&status=connected&credential=own", "/ui/connectors?search=nothing-has-this", "/ui/connectors?page=7",
 		"/ui/connectors/payments_prod?at=org1%2Fprj1", "/ui/connectors/payments_prod/preflight?at=org1%2Fprj1", "/ui/connectors/payments_prod/yaml?at=org1%2Fprj1",
 		"/ui/connectors/payments_prod/delete?at=org1%2Fprj1", "/ui/connectors/search_dev", "/ui/connectors/risk_batch", "/ui/connectors/orders_eu_1",
-		"/ui/delegates", "/ui/delegates/tokens", "/ui/permissions", "/ui/permissions/builder", "/ui/permissions/lint", "/ui/permissions/simulate",
+		"/ui/new/connector", "/ui/new/connector?org=org1&project=prj1", "/ui/delegates", "/ui/delegates/tokens", "/ui/permissions", "/ui/permissions/builder", "/ui/permissions/lint", "/ui/permissions/simulate",
 		"/ui/permissions/builder?capability=s3-read&buckets=artifacts&format=terraform", "/ui/secrets", "/ui/secrets?search=x", "/ui/audit", "/ui/audit?action=connector.&outcome=allowed",
 		"/ui/nowhere", "/ui/connectors/absent", "/ui/connectors/payments_prod?org=absent",
 	}
@@ -379,7 +379,7 @@ func TestRoles(t *testing.T) {
 			p.Viewer, "/ui/connectors/c1",
 			[]string{"Not tested", "Your role reads only"},
 			[]string{"Test now", "Delete…", "Audit log"},
-			map[string]int{"/ui/connectors/c1/test": 403, "/ui/connectors/c1/delete": 403, "/ui/connectors/c1/preflight": 403, "/ui/delegates/tokens/default_token/revoke": 403},
+			map[string]int{"/ui/connectors/c1/test": 403, "/ui/connectors/c1/delete": 403, "/ui/connectors/c1/preflight": 403, "/ui/new/connector": 403, "/ui/delegates/tokens/default_token/revoke": 403},
 		},
 		"an editor": {
 			p.Editor, "/ui/connectors/c1",
@@ -417,6 +417,11 @@ func TestRoles(t *testing.T) {
 		})
 	}
 	viewer := p.signIn(t, p.Viewer)
+	for _, path := range []string{"/ui/", "/ui/connectors"} {
+		if strings.Contains(viewer.get(path).body, "New connector") || !strings.Contains(p.signIn(t, p.Editor).get(path).body, "New connector") {
+			t.Errorf("%s: who may make connectors is not who is offered it", path)
+		}
+	}
 	for _, path := range []string{"/ui/audit", "/ui/delegates/tokens", "/ui/connectors/c1/delete"} {
 		if got := viewer.get(path); got.status != http.StatusForbidden {
 			t.Errorf("viewer, %s: %d", path, got.status)
@@ -483,6 +488,18 @@ func TestNothingInjects(t *testing.T) {
 		harmless(t, "simulate", b.post("/ui/permissions/simulate", url.Values{
 			"identity": {policy}, "principal": {"arn:aws:iam::111122223333:role/x"}, "action": {"s3:GetObject"}, "resource": {"arn:aws:s3:::" + evil}, "context": {evil + "=" + evil},
 		}))
+	}
+	for _, do := range []string{"preview", "save"} {
+		form := url.Values{"do": {do}}
+		for _, field := range []string{
+			"name", "identifier", "description", "credential", "accessKey", "secretKeyRef", "sessionTokenRef", "iamRoleArn", "crossAccountRoleArn", "externalId", "region",
+			"delegateSelectors", "mode",
+		} {
+			form.Set(field, evil)
+		}
+		harmless(t, "new connector, "+do, b.post("/ui/new/connector", form))
+		form.Set("credential", "ManualConfig")
+		harmless(t, "new connector, "+do, b.post("/ui/new/connector", form))
 	}
 	harmless(t, "delete", b.post("/ui/connectors/c1/delete", url.Values{"confirm": {evil}}))
 	stranger := p.browser(t)
