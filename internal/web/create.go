@@ -11,6 +11,7 @@ import (
 	"github.com/a-h/templ"
 
 	"github.com/belay-dev/belay/iam/catalogue"
+	"github.com/belay-dev/belay/internal/arn"
 	"github.com/belay-dev/belay/internal/audit"
 	"github.com/belay-dev/belay/internal/connector"
 	"github.com/belay-dev/belay/internal/document"
@@ -189,6 +190,10 @@ func (s *Server) createConnector(ctx context.Context, v *visit) (reply, error) {
 		return s.draftReply(ctx, d, http.StatusOK)
 	}
 	c, problems := d.wire().Domain(v.who.Account)
+	problems = append(problems, wrongRoles(c)...)
+	if len(problems) > 0 { // the others are said as well
+		problems = append(problems, c.Check()...)
+	}
 	err := problems.Err()
 	var made connector.Stored
 	if err == nil {
@@ -202,6 +207,24 @@ func (s *Server) createConnector(ctx context.Context, v *visit) (reply, error) {
 		return reply{}, err
 	}
 	return reply{to: connectorURL(v, "", made.Scope, made.ID)}, nil
+}
+
+// wrongRoles finds roles that cannot be. The APIs save them with a warning, for clients that fill in what comes later; who
+// types one here means it as it stands.
+func wrongRoles(c connector.Connector) fault.Problems {
+	var problems fault.Problems
+	check := func(field, text string) {
+		if p := arn.CheckRole(text); p != "" && text != "" {
+			problems.Add(field, p)
+		}
+	}
+	if o, ok := c.Credential.(connector.OIDC); ok {
+		check("iamRoleArn", o.RoleARN)
+	}
+	if c.CrossAccount != nil {
+		check("crossAccountRoleArn", c.CrossAccount.RoleARN)
+	}
+	return problems
 }
 
 // refusedDraft shows the form again with what is wrong beside each field.

@@ -79,8 +79,9 @@ func TestNewConnectorRefused(t *testing.T) {
 	}{
 		"nothing is filled in": {url.Values{"credential": {"ManualConfig"}}, 400, []string{"Not saved", `href="#name"`, `id="name"`, `aria-invalid="true"`, `id="name-e"`, `id="secretKeyRef-e"`}},
 		"a role that is none": {
-			url.Values{"name": {"n"}, "credential": {"OidcAuthentication"}, "iamRoleArn": {"arn:aws:s3:::bucket"}},
-			400, []string{"Not saved", `value="arn:aws:s3:::bucket"`, `id="iamRoleArn-e"`},
+			url.Values{"name": {"n"}, "credential": {"OidcAuthentication"}, "iamRoleArn": {"arn:aws:iam::44445555666:role/x"}},
+			400,
+			[]string{"Not saved", `value="arn:aws:iam::44445555666:role/x"`, `id="iamRoleArn-e"`},
 		},
 		"the identifier is taken": {url.Values{"name": {"taken"}, "credential": {"Irsa"}}, 409, []string{"Not saved", "taken", `value="Irsa" checked`}},
 		"no way is chosen":        {url.Values{"name": {"n"}}, 400, []string{"Not saved", "ManualConfig, InheritFromDelegate"}},

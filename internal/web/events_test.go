@@ -12,7 +12,7 @@ import (
 )
 
 // open opens the stream of delegates and gives its lines.
-func (b *browser) open(ctx context.Context) (*http.Response, *bufio.Reader) {
+func (b *browser) open(ctx context.Context) (answer, *bufio.Reader) {
 	b.t.Helper()
 	r, err := http.NewRequestWithContext(ctx, http.MethodGet, b.pages.url+"/ui/delegates/events", http.NoBody)
 	if err != nil {
@@ -23,7 +23,7 @@ func (b *browser) open(ctx context.Context) (*http.Response, *bufio.Reader) {
 		b.t.Fatal(err)
 	}
 	b.t.Cleanup(func() { _ = got.Body.Close() })
-	return got, bufio.NewReader(got.Body)
+	return answer{status: got.StatusCode, header: got.Header}, bufio.NewReader(got.Body)
 }
 
 // until reads lines until one has a word.
@@ -46,8 +46,8 @@ func TestDelegatesLive(t *testing.T) {
 	d := p.Delegate(t, delegate.Delegate{Name: "eks-1", HostName: "h1"})
 	b := p.signIn(t, p.Viewer)
 	got, lines := b.open(t.Context())
-	if got.StatusCode != http.StatusOK || got.Header.Get("Content-Type") != "text/event-stream" {
-		t.Fatalf("%d %v", got.StatusCode, got.Header)
+	if got.status != http.StatusOK || got.header.Get("Content-Type") != "text/event-stream" {
+		t.Fatalf("%d %v", got.status, got.header)
 	}
 	until(t, lines, "retry:")
 	began := time.Now()
@@ -68,15 +68,15 @@ func TestDelegatesLive(t *testing.T) {
 	if _, err := lines.ReadString(0); err == nil {
 		t.Error("the stream goes on")
 	}
-	if again, _ := b.open(t.Context()); again.StatusCode != http.StatusServiceUnavailable {
-		t.Errorf("another stream: %d", again.StatusCode)
+	if again, _ := b.open(t.Context()); again.status != http.StatusServiceUnavailable {
+		t.Errorf("another stream: %d", again.status)
 	}
 }
 
 func TestStreamsOfNobody(t *testing.T) {
 	t.Parallel()
 	p := serve(t)
-	if got, _ := p.browser(t).open(t.Context()); got.StatusCode != http.StatusNoContent {
-		t.Errorf("without a session: %d", got.StatusCode)
+	if got, _ := p.browser(t).open(t.Context()); got.status != http.StatusNoContent {
+		t.Errorf("without a session: %d", got.status)
 	}
 }

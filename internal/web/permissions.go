@@ -18,8 +18,10 @@ import (
 
 func permissionTabs(v *visit, here string) []tab {
 	tabs := []tab{
-		{"Catalogue", 0, v.url("/ui/permissions"), false}, {"Builder", 0, v.url("/ui/permissions/builder"), false},
-		{"Simulator", 0, v.url("/ui/permissions/simulate"), false}, {"Lint", 0, v.url("/ui/permissions/lint"), false},
+		{"Catalogue", 0, v.url("/ui/permissions"), false},
+		{"Builder", 0, v.url("/ui/permissions/builder"), false},
+		{"Simulator", 0, v.url("/ui/permissions/simulate"), false},
+		{"Lint", 0, v.url("/ui/permissions/lint"), false},
 	}
 	for i := range tabs {
 		tabs[i].Here = tabs[i].Name == here

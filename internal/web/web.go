@@ -191,7 +191,7 @@ func (s *Server) guarded(mux *http.ServeMux) http.Handler {
 // maxForm is the longest form, in bytes: a policy to be linted fits, with room for how forms spell it.
 const maxForm = 1 << 20
 
-var errPanic = errors.New("a page panicked") //nolint:gochecknoglobals // an error to be told apart
+var errPanic = errors.New("a page panicked")
 
 // signedIn calls a page for those who are signed in and sends all others to the sign-in page.
 func (s *Server) signedIn(do page) http.HandlerFunc {

@@ -45,9 +45,9 @@ func (s *surveyor) Start(ctx context.Context, r preflight.Request) error {
 
 func (*surveyor) Wait(context.Context, string) error { return nil }
 
-func serve(t testing.TB) *pages {
-	t.Helper()
-	w := apitest.New(t)
+func serve(tb testing.TB) *pages {
+	tb.Helper()
+	w := apitest.New(tb)
 	p := &pages{World: w}
 	log := slog.New(slog.NewTextHandler(w.Log, nil))
 	runner := &surveyor{pages: p}
@@ -57,8 +57,8 @@ func serve(t testing.TB) *pages {
 		Secrets: w.Secrets, Trail: w.Trail, Version: "1.2.3", Log: log, Now: w.Clock.Now,
 	}
 	server := httptest.NewServer(p.server.Handler())
-	t.Cleanup(server.Close)
-	t.Cleanup(p.server.Stop) // before, so that no stream holds the server up
+	tb.Cleanup(server.Close)
+	tb.Cleanup(p.server.Stop) // before, so that no stream holds the server up
 	p.url = server.URL
 	w.Runner.Answer = p.holds
 	return p
@@ -87,8 +87,8 @@ func (p *pages) breaks(connector.Request) connector.Result {
 }
 
 // add makes a connector.
-func (p *pages) add(t testing.TB, c connector.Connector) connector.Connector {
-	t.Helper()
+func (p *pages) add(tb testing.TB, c connector.Connector) connector.Connector {
+	tb.Helper()
 	if c.Scope.Account == "" {
 		c.Scope.Account = p.Account
 	}
@@ -98,31 +98,31 @@ func (p *pages) add(t testing.TB, c connector.Connector) connector.Connector {
 	if c.Credential == nil {
 		c.Credential = connector.InheritFromDelegate{}
 	}
-	stored, err := p.Connectors.Create(t.Context(), audit.System(p.Account, "test"), c)
+	stored, err := p.Connectors.Create(tb.Context(), audit.System(p.Account, "test"), c)
 	if err != nil {
-		t.Fatal(err)
+		tb.Fatal(err)
 	}
 	return stored.Connector
 }
 
 // test tests a connector, with the answer given.
-func (p *pages) test(t testing.TB, c connector.Connector, answer func(connector.Request) connector.Result) {
-	t.Helper()
+func (p *pages) test(tb testing.TB, c connector.Connector, answer func(connector.Request) connector.Result) {
+	tb.Helper()
 	p.Runner.Answer = answer
-	if _, err := p.Connectors.Test(t.Context(), audit.System(p.Account, "test"), c.Scope, c.ID, connector.Options{Trigger: connector.OnDemand}); err != nil {
-		t.Fatal(err)
+	if _, err := p.Connectors.Test(tb.Context(), audit.System(p.Account, "test"), c.Scope, c.ID, connector.Options{Trigger: connector.OnDemand}); err != nil {
+		tb.Fatal(err)
 	}
 	p.Runner.Answer = p.holds
 }
 
 // populate makes what a page has to show: connectors of every status and delegates in trouble and out of it.
-func (p *pages) populate(t testing.TB) {
-	t.Helper()
+func (p *pages) populate(tb testing.TB) {
+	tb.Helper()
 	project := scope.Scope{Account: p.Account, Org: "org1", Project: "prj1"}
 	for i := range 6 {
-		p.test(t, p.add(t, connector.Connector{ID: fmt.Sprintf("orders_eu_%d", i), Credential: connector.IRSA{}, Selectors: []string{"eks"}}), p.holds)
+		p.test(tb, p.add(tb, connector.Connector{ID: fmt.Sprintf("orders_eu_%d", i), Credential: connector.IRSA{}, Selectors: []string{"eks"}}), p.holds)
 	}
-	broken := p.add(t, connector.Connector{
+	broken := p.add(tb, connector.Connector{
 		ID: "payments_prod", Name: "payments prod", Scope: project, Credential: connector.IRSA{}, Selectors: []string{"eks"},
 		CrossAccount: &connector.CrossAccount{RoleARN: "arn:aws:iam::444455556666:role/belay-deploy", ExternalID: "x-1"},
 	})
@@ -131,21 +131,21 @@ func (p *pages) populate(t testing.TB) {
 		if i > 6 {
 			answer = p.breaks
 		}
-		p.test(t, broken, answer)
+		p.test(tb, broken, answer)
 		p.Clock.Move(10 * time.Minute)
 	}
-	nobody := p.add(t, connector.Connector{ID: "risk_batch", Name: "risk batch", Selectors: []string{"frankfurt"}})
-	p.test(t, nobody, func(connector.Request) connector.Result {
+	nobody := p.add(tb, connector.Connector{ID: "risk_batch", Name: "risk batch", Selectors: []string{"frankfurt"}})
+	p.test(tb, nobody, func(connector.Request) connector.Result {
 		now := p.Clock.Now()
 		return connector.Result{StartedAt: now, EndedAt: now, NotRun: &connector.NotRun{Cause: connector.NoDelegate, Message: "No delegate has frankfurt.", Reasons: []string{"eks-prod-1: lacks frankfurt"}}}
 	})
-	p.add(t, connector.Connector{ID: "search_dev", Name: "search dev"})
-	p.Delegate(t, delegate.Delegate{Name: "ec2-frankfurt", HostName: "i-0a41f97c2d", Tags: []string{"ec2"}, Version: delegate.Current()})
+	p.add(tb, connector.Connector{ID: "search_dev", Name: "search dev"})
+	p.Delegate(tb, delegate.Delegate{Name: "ec2-frankfurt", HostName: "i-0a41f97c2d", Tags: []string{"ec2"}, Version: delegate.Current()})
 	p.Clock.Move(22 * time.Minute)
-	p.Delegate(t, delegate.Delegate{Name: "eks-prod-1", HostName: "eks-prod-1-6d9f", Tags: []string{"eks", "prod"}, Version: delegate.Current()})
-	busy := p.Delegate(t, delegate.Delegate{Name: "ecs-shared", HostName: "task-7f3c", Tags: []string{"ecs"}, Version: delegate.Current()})
+	p.Delegate(tb, delegate.Delegate{Name: "eks-prod-1", HostName: "eks-prod-1-6d9f", Tags: []string{"eks", "prod"}, Version: delegate.Current()})
+	busy := p.Delegate(tb, delegate.Delegate{Name: "ecs-shared", HostName: "task-7f3c", Tags: []string{"ecs"}, Version: delegate.Current()})
 	if _, err := p.Registry.Seen(p.Account, busy.ID, &delegate.Report{Busy: "CPU at 93 %, threshold 80 %"}); err != nil {
-		t.Fatal(err)
+		tb.Fatal(err)
 	}
 }
 
@@ -156,13 +156,13 @@ type browser struct {
 	http  *http.Client
 }
 
-func (p *pages) browser(t testing.TB) *browser {
-	t.Helper()
+func (p *pages) browser(tb testing.TB) *browser {
+	tb.Helper()
 	jar, err := cookiejar.New(nil)
 	if err != nil {
-		t.Fatal(err)
+		tb.Fatal(err)
 	}
-	return &browser{t, p, &http.Client{Jar: jar, CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }}}
+	return &browser{tb, p, &http.Client{Jar: jar, CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }}}
 }
 
 // answer is a page.
@@ -209,11 +209,11 @@ func (b *browser) get(path string) answer {
 var hidden = regexp.MustCompile(`name="token" value="([0-9a-f]+)"`)
 
 // token is that of the forms of a page.
-func (a answer) token(t testing.TB) string {
-	t.Helper()
+func (a answer) token(tb testing.TB) string {
+	tb.Helper()
 	found := hidden.FindStringSubmatch(a.body)
 	if found == nil {
-		t.Fatalf("the page has no form with a token: %d %.400s", a.status, a.body)
+		tb.Fatalf("the page has no form with a token: %d %.400s", a.status, a.body)
 	}
 	return found[1]
 }
@@ -229,12 +229,12 @@ func (b *browser) post(path string, form url.Values) answer {
 }
 
 // signIn signs in with a key, for as long as the test lasts.
-func (p *pages) signIn(t testing.TB, key string) *browser {
-	t.Helper()
-	b := p.browser(t)
-	got := b.do(http.MethodPost, "/ui/signin", url.Values{"key": {key}, "token": {b.get("/ui/signin").token(t)}}, nil)
+func (p *pages) signIn(tb testing.TB, key string) *browser {
+	tb.Helper()
+	b := p.browser(tb)
+	got := b.do(http.MethodPost, "/ui/signin", url.Values{"key": {key}, "token": {b.get("/ui/signin").token(tb)}}, nil)
 	if got.status != http.StatusSeeOther {
-		t.Fatalf("sign in: %d %s", got.status, got.body)
+		tb.Fatalf("sign in: %d %s", got.status, got.body)
 	}
 	return b
 }
