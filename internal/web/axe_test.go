@@ -1,0 +1,79 @@
+//go:build e2e
+
+package web_test
+
+import (
+	"bytes"
+	"compress/gzip"
+	"context"
+	_ "embed"
+	"io"
+	"testing"
+
+	"github.com/chromedp/chromedp"
+)
+
+// axe is axe-core 4.14.1 (npm axe-core, MPL-2.0), as it was published but for the compression.
+//
+//go:embed testdata/axe.min.js.gz
+var axe []byte
+
+// No page has a violation of the rules of axe-core, whatever its impact, in both themes, wide and narrow.
+func TestE2EAccessibility(t *testing.T) {
+	z, err := gzip.NewReader(bytes.NewReader(axe))
+	if err != nil {
+		t.Fatal(err)
+	}
+	code, err := io.ReadAll(z)
+	if err != nil {
+		t.Fatal(err)
+	}
+	p := serve(t)
+	p.populate(t)
+	ctx := chromium(t)
+	check := func(what string) {
+		for _, theme := range []string{"light", "dark"} {
+			for _, width := range []int64{1440, 390} {
+				drive(ctx, t, chromedp.EmulateViewport(width, 900))
+				ask(ctx, t, chromedp.Evaluate[string](`document.documentElement.dataset.theme = "`+theme+`"`))
+				if found := violations(ctx, t, string(code)); found != "none" {
+					t.Errorf("%s, %s, %d wide: %s", what, theme, width, found)
+				}
+			}
+		}
+	}
+	drive(ctx, t, chromedp.Navigate(p.url+"/ui/signin"))
+	check("sign in")
+	p.enter(ctx, t, p.Admin)
+	for _, path := range every() {
+		drive(ctx, t, chromedp.Navigate(p.url+path))
+		check(path)
+	}
+	// What forms answer with.
+	const button = ".page form[method=post] button[type=submit]"
+	drive(ctx, t, chromedp.Navigate(p.url+"/ui/permissions/simulate"), chromedp.Click(button), chromedp.WaitVisible(".rope"))
+	check("a decision")
+	drive(ctx, t,
+		chromedp.Navigate(p.url+"/ui/permissions/lint"), chromedp.SendKeys("#policy", `{"Statement":{"Effect":"Allow","Action":"s3:GetObjekt","Resource":"*"}}`),
+		chromedp.Click(button), chromedp.WaitVisible("mark.l"),
+	)
+	check("findings")
+	drive(ctx, t, chromedp.Navigate(p.url+"/ui/new/connector"), chromedp.Click(button), chromedp.WaitVisible("#name-e"))
+	check("a form that is refused")
+	if on := ask(ctx, t, chromedp.Evaluate[string](`document.activeElement.id`)); on != "name" {
+		t.Errorf("the focus is on %q, and not on the first field that is wrong", on)
+	}
+}
+
+// violations are what axe-core finds in the page: none, or a line each.
+func violations(ctx context.Context, t *testing.T, code string) string {
+	t.Helper()
+	ask(ctx, t, chromedp.Evaluate[bool](code+`;
+		window.found = null;
+		axe.run().then((r) => {
+			const said = (v) => v.impact + " " + v.id + ": " + v.nodes.slice(0, 3).map((n) => n.target.join(" ") + " " + (n.any[0]?.message || "")).join(" | ");
+			window.found = r.violations.map(said).join("\n") || "none";
+		});
+		true`))
+	return ask(ctx, t, chromedp.Poll[string](`window.found`))
+}
