@@ -36,6 +36,9 @@ func TestE2EAccessibility(t *testing.T) {
 			for _, width := range []int64{1440, 390} {
 				drive(ctx, t, chromedp.EmulateViewport(width, 900))
 				ask(ctx, t, chromedp.Evaluate[string](`document.documentElement.dataset.theme = "`+theme+`"`))
+				if over := ask(ctx, t, chromedp.Evaluate[int](sticksOut)); over > 0 {
+					t.Errorf("%s, %s, %d wide: %d pixels stick out", what, theme, width, over)
+				}
 				if found := violations(ctx, t, string(code)); found != "none" {
 					t.Errorf("%s, %s, %d wide: %s", what, theme, width, found)
 				}
@@ -58,6 +61,9 @@ func TestE2EAccessibility(t *testing.T) {
 		chromedp.Click(button), chromedp.WaitVisible("mark.l"),
 	)
 	check("findings")
+	p.surveyed = hardlyAllowed()
+	drive(ctx, t, chromedp.Navigate(p.url+"/ui/connectors/orders_eu_1/preflight"), chromedp.Click(button), chromedp.WaitVisible(".pre"))
+	check("a preflight")
 	drive(ctx, t, chromedp.Navigate(p.url+"/ui/new/connector"), chromedp.Click(button), chromedp.WaitVisible("#name-e"))
 	check("a form that is refused")
 	if on := ask(ctx, t, chromedp.Evaluate[string](`document.activeElement.id`)); on != "name" {

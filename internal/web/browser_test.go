@@ -173,6 +173,9 @@ func TestE2EDelegatesLive(t *testing.T) {
 	t.Error("the page does not show that the delegate is busy")
 }
 
+// sticksOut is how far a page could be scrolled sideways, in pixels.
+const sticksOut = `document.documentElement.scrollWidth - document.documentElement.clientWidth`
+
 // No page scrolls sideways, from 320 to 1920 wide, and none breaks its own content security policy.
 func TestE2EEveryWidth(t *testing.T) {
 	p := serve(t)
@@ -184,7 +187,7 @@ func TestE2EEveryWidth(t *testing.T) {
 		drive(ctx, t, chromedp.Navigate(p.url+path))
 		for _, width := range []int64{320, 768, 1440, 1920} {
 			drive(ctx, t, chromedp.EmulateViewport(width, 900))
-			if over := ask(ctx, t, chromedp.Evaluate[int](`document.documentElement.scrollWidth - document.documentElement.clientWidth`)); over > 0 {
+			if over := ask(ctx, t, chromedp.Evaluate[int](sticksOut)); over > 0 {
 				t.Errorf("%s, %d wide: %d pixels stick out", path, width, over)
 			}
 		}

@@ -3,6 +3,7 @@ package web
 import (
 	"context"
 	"encoding/json"
+	"slices"
 	"strings"
 
 	"github.com/belay-dev/belay/iam/catalogue"
@@ -233,10 +234,18 @@ type capabilityRow struct {
 	Findings  []finding
 }
 
+// finding is the actions of a capability that are denied, or unknown, for the same reason.
 type finding struct {
-	Mark             mark
-	Action, Resource string
-	Why              string
+	Mark    mark
+	Why     string
+	Actions []actionOn
+}
+
+type actionOn struct{ Action, Resource string }
+
+// Words say how many they are.
+func (f finding) Words() string {
+	return f.Mark.Word + ", " + count(len(f.Actions), "action", "actions")
 }
 
 func (s *Server) connectorPreflight(ctx context.Context, v *visit) (reply, error) {
@@ -302,13 +311,24 @@ func capabilityRowOf(r preflight.Result) capabilityRow {
 	add(len(r.Missing), "d")
 	add(len(r.Unknown), "u")
 	add(r.Allowed, "a")
-	for _, f := range r.Missing {
-		row.Findings = append(row.Findings, finding{answerMark(connector.MayNotDo), f.Action, f.Resource, strings.Join(f.Why, "; ")})
-	}
-	for _, f := range r.Unknown {
-		row.Findings = append(row.Findings, finding{answerMark(connector.NotKnown), f.Action, f.Resource, strings.Join(f.Why, "; ")})
-	}
+	row.gather(connector.MayNotDo, r.Missing)
+	row.gather(connector.NotKnown, r.Unknown)
 	return row
+}
+
+// gather puts together what has one reason: a policy that cannot be read makes hundreds of actions unknown.
+func (row *capabilityRow) gather(a connector.Answer, list []preflight.Finding) {
+	first := len(row.Findings)
+	for _, f := range list {
+		why := strings.Join(f.Why, "; ")
+		i := slices.IndexFunc(row.Findings[first:], func(g finding) bool { return g.Why == why })
+		if i < 0 {
+			i = len(row.Findings) - first
+			row.Findings = append(row.Findings, finding{Mark: answerMark(a), Why: why})
+		}
+		g := &row.Findings[first+i]
+		g.Actions = append(g.Actions, actionOn{f.Action, f.Resource})
+	}
 }
 
 func answerMark(a connector.Answer) mark {

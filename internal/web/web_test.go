@@ -367,6 +367,7 @@ func TestRoles(t *testing.T) {
 	t.Parallel()
 	p := serve(t)
 	p.add(t, connector.Connector{ID: "c1"})
+	p.add(t, connector.Connector{ID: "untested"}) // by those who run beside, too
 	project := scope.Scope{Account: p.Account, Org: "org1", Project: "prj1"}
 	p.add(t, connector.Connector{ID: "c2", Scope: project})
 	for name, tt := range map[string]struct {
@@ -376,7 +377,7 @@ func TestRoles(t *testing.T) {
 		posts       map[string]int // path and status
 	}{
 		"a viewer": {
-			p.Viewer, "/ui/connectors/c1",
+			p.Viewer, "/ui/connectors/untested",
 			[]string{"Not tested", "Your role reads only"},
 			[]string{"Test now", "Delete…", "Audit log"},
 			map[string]int{"/ui/connectors/c1/test": 403, "/ui/connectors/c1/delete": 403, "/ui/connectors/c1/preflight": 403, "/ui/new/connector": 403, "/ui/delegates/tokens/default_token/revoke": 403},
@@ -608,12 +609,7 @@ func TestPreflight(t *testing.T) {
 	p := serve(t)
 	c := p.add(t, connector.Connector{ID: "c1"})
 	p.test(t, c, p.holds)
-	p.surveyed = &connector.Evidence{
-		Region: "us-east-1", Identity: &connector.Identity{ARN: "arn:aws:iam::444455556666:user/deploy", Account: "444455556666"},
-		Permissions: &connector.Permissions{Principal: "arn:aws:iam::444455556666:user/deploy", Identity: []connector.PolicyText{
-			{Name: "deploy", Via: "inline", Document: `{"Version":"2012-10-17","Statement":{"Effect":"Allow","Action":"ec2:DescribeRegions","Resource":"*"}}`},
-		}},
-	}
+	p.surveyed = hardlyAllowed()
 	b := p.signIn(t, p.Editor)
 	page := b.get("/ui/connectors/c1/preflight").body
 	inOrder(t, page, "No preflight yet", "Ask anew", "Run preflight")
@@ -628,7 +624,7 @@ func TestPreflight(t *testing.T) {
 	if got.status != http.StatusSeeOther {
 		t.Fatalf("%d %s", got.status, got.body)
 	}
-	inOrder(t, b.get(got.header.Get("Location")).body, "Capability", ids[1][1], "denied", "The smallest policy that mends it")
+	inOrder(t, b.get(got.header.Get("Location")).body, "Capability", ids[1][1], "denied", "Denied, ", "The smallest policy that mends it")
 }
 
 func TestOverviewOfNothing(t *testing.T) {

@@ -86,6 +86,16 @@ func (p *pages) breaks(connector.Request) connector.Result {
 	}}
 }
 
+// hardlyAllowed is the evidence of an identity that may see the Regions and nothing else.
+func hardlyAllowed() *connector.Evidence {
+	return &connector.Evidence{
+		Region: "us-east-1", Identity: &connector.Identity{ARN: "arn:aws:iam::444455556666:user/deploy", Account: "444455556666"},
+		Permissions: &connector.Permissions{Principal: "arn:aws:iam::444455556666:user/deploy", Identity: []connector.PolicyText{
+			{Name: "deploy", Via: "inline", Document: `{"Version":"2012-10-17","Statement":{"Effect":"Allow","Action":"ec2:DescribeRegions","Resource":"*"}}`},
+		}},
+	}
+}
+
 // add makes a connector.
 func (p *pages) add(tb testing.TB, c connector.Connector) connector.Connector {
 	tb.Helper()
