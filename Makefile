@@ -5,7 +5,7 @@ LDFLAGS := -s -w -X main.version=$(VERSION)
 export CGO_ENABLED := 0
 
 .DEFAULT_GOAL := help
-.PHONY: help build run test race fuzz golden lint fmt generate generate-iam-data vuln check bench e2e e2e-iam kube
+.PHONY: help build run test race fuzz golden lint fmt generate generate-iam-data vuln check bench e2e e2e-iam kube screenshots
 
 help: ## show this list
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "  %-17s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)

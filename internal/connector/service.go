@@ -84,6 +84,8 @@ type store interface {
 	UpdateConnector(ctx context.Context, at scope.Scope, id string, change func(Connector) (Connector, error)) (Connector, error)
 	Connector(ctx context.Context, at scope.Scope, id string) (Stored, error)
 	Connectors(ctx context.Context, f Filter) ([]Stored, int, error)
+	// TallyConnectors counts by status; Sort, Offset and Limit of the filter mean nothing to it.
+	TallyConnectors(ctx context.Context, f Filter) (map[Status]int, error)
 	DeleteConnector(ctx context.Context, at scope.Scope, id string) error // with its tests
 	// SaveTest keeps a test and makes it the connector's status, unless a later one is there or the connector is gone.
 	// The same test again changes nothing. With a RetryAt, the next periodic test is due then, if it was later.
@@ -182,6 +184,14 @@ func (s *Service) Connectors(ctx context.Context, who audit.Caller, f Filter) ([
 		return nil, 0, err
 	}
 	return s.Store.Connectors(ctx, f)
+}
+
+// Tally counts those that the filter leaves by status. Statuses that none has are absent.
+func (s *Service) Tally(ctx context.Context, who audit.Caller, f Filter) (map[Status]int, error) {
+	if err := s.Audit.Allow(ctx, who, audit.ConnectorRead, f.Scope, "connector"); err != nil {
+		return nil, err
+	}
+	return s.Store.TallyConnectors(ctx, f)
 }
 
 // Delete removes a connector and its history.

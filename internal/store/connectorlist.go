@@ -12,11 +12,45 @@ import (
 // exact identifiers, then the order that was asked for; identifier and scope settle what is equal.
 func (s *Store) Connectors(ctx context.Context, f connector.Filter) (_ []connector.Stored, total int, err error) {
 	defer fault.Wrap(&err, "list connectors")
-	statuses := each(f.Statuses, func(status connector.Status) string { return string(status) })
-	if err := few(f.IDs, f.Names, f.Keys, f.Types, statuses, sortedKeys(f.Tags)); err != nil {
+	w, err := connectorsWhere(f)
+	if err != nil {
 		return nil, 0, err
 	}
-	var w where
+	l := listing{
+		table: "connectors", columns: `account, org, project, id`, search: f.Search, order: connectorOrder(f), offset: f.Offset, limit: f.Limit,
+	}
+	keys, total, err := page(ctx, s.reads, &w, l, scanKeyOf)
+	if err != nil {
+		return nil, 0, err
+	}
+	list, err := s.stored(ctx, keys)
+	return list, total, err
+}
+
+// TallyConnectors counts those that a filter leaves by status, in one reading.
+func (s *Store) TallyConnectors(ctx context.Context, f connector.Filter) (_ map[connector.Status]int, err error) {
+	defer fault.Wrap(&err, "count connectors")
+	w, err := connectorsWhere(f)
+	if err != nil {
+		return nil, err
+	}
+	tally := map[connector.Status]int{}
+	err = s.reads.each(ctx, `SELECT status, count(*) FROM connectors`+w.text()+` GROUP BY status`, w.args, func(row scanner) error {
+		var status string
+		var n int
+		err := row.Scan(&status, &n)
+		tally[connector.Status(status)] += n
+		return err
+	})
+	return tally, err
+}
+
+// connectorsWhere is what a filter asks of a row.
+func connectorsWhere(f connector.Filter) (w where, err error) {
+	statuses := each(f.Statuses, func(status connector.Status) string { return string(status) })
+	if err := few(f.IDs, f.Names, f.Keys, f.Types, statuses, sortedKeys(f.Tags)); err != nil {
+		return where{}, err
+	}
 	switch {
 	case f.Wider:
 		w.around(f.Scope, f.SubScopes)
@@ -44,16 +78,7 @@ func (s *Store) Connectors(ctx context.Context, f connector.Filter) (_ []connect
 		w.and(`(org, project, id) IN (SELECT org, project, connector FROM connector_tags
 			WHERE account = ` + w.arg(f.Scope.Account) + ` AND tag = ` + w.arg(tag) + ` AND value = ` + w.arg(f.Tags[tag]) + `)`)
 	}
-
-	l := listing{
-		table: "connectors", columns: `account, org, project, id`, search: f.Search, order: connectorOrder(f), offset: f.Offset, limit: f.Limit,
-	}
-	keys, total, err := page(ctx, s.reads, &w, l, scanKeyOf)
-	if err != nil {
-		return nil, 0, err
-	}
-	list, err := s.stored(ctx, keys)
-	return list, total, err
+	return w, nil
 }
 
 func connectorOrder(f connector.Filter) string {

@@ -2,7 +2,6 @@ package web
 
 import (
 	"context"
-	"math"
 
 	"github.com/belay-dev/belay/internal/audit"
 	"github.com/belay-dev/belay/internal/connector"
@@ -36,18 +35,10 @@ func (t tally) of(s connector.Status) int {
 
 // tally counts the connectors that a filter leaves.
 func (s *Server) tally(ctx context.Context, v *visit, f connector.Filter) (tally, error) {
-	var t tally
-	for status, n := range map[connector.Status]*int{
-		connector.Failing: &t.Failing, connector.Partial: &t.Attention, connector.Unknown: &t.Untested, connector.Success: &t.Connected,
-	} {
-		f.Statuses, f.Offset, f.Limit = []connector.Status{status}, math.MaxInt32, 1 // the total alone
-		_, total, err := s.Connectors.Connectors(ctx, v.who, f)
-		if err != nil {
-			return t, err
-		}
-		*n = total
-	}
-	return t, nil
+	n, err := s.Connectors.Tally(ctx, v.who, f)
+	return tally{
+		Failing: n[connector.Failing], Attention: n[connector.Partial], Untested: n[connector.Unknown], Connected: n[connector.Success],
+	}, err
 }
 
 type overviewPage struct {

@@ -42,6 +42,7 @@ type keys interface {
 type connectors interface {
 	Connector(ctx context.Context, who audit.Caller, at scope.Scope, id string) (connector.Stored, error)
 	Connectors(ctx context.Context, who audit.Caller, f connector.Filter) ([]connector.Stored, int, error)
+	Tally(ctx context.Context, who audit.Caller, f connector.Filter) (map[connector.Status]int, error)
 	Test(ctx context.Context, who audit.Caller, at scope.Scope, id string, o connector.Options) (connector.Test, error)
 	Tests(ctx context.Context, who audit.Caller, at scope.Scope, id string, limit int) ([]connector.Test, error)
 	Delete(ctx context.Context, who audit.Caller, at scope.Scope, id string) error

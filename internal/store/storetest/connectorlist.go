@@ -72,6 +72,15 @@ func connectorLists() checks {
 				if got := strings.Join(each(list, shortID), " "); got != tt.want || total != len(list) {
 					t.Errorf("%s: got %q of %d, want %q", name, got, total, tt.want)
 				}
+				want := map[connector.Status]int{}
+				for _, c := range list {
+					want[c.Status]++
+				}
+				tally, err := s.TallyConnectors(ctx, tt.f)
+				must(t, err)
+				if diff := cmp.Diff(want, tally); diff != "" {
+					t.Errorf("%s: counted by status:\n%s", name, diff)
+				}
 			}
 		},
 		"a search puts exact names first, then exact identifiers, whatever the order": func(t *testing.T, s *store.Store) {
