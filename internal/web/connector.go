@@ -23,13 +23,25 @@ type connectorPage struct {
 	Mark mark
 	Test bool // the caller may test it
 	Drop bool // the caller may delete it
+	Kept bool // it is one of a cluster, which Belay keeps and neither tests nor uses
 }
 
 // To is the address of a page of this connector.
 func (p connectorPage) To(tab string) string { return connectorURL(p.v, tab, p.c.Scope, p.c.ID) }
 
+// otherPage is the one page of a connector that is only kept.
+func (p connectorPage) otherPage() string {
+	if !p.Kept {
+		return ""
+	}
+	return p.To("/yaml")
+}
+
 // Tabs are its pages.
 func (p connectorPage) Tabs() []tab {
+	if p.Kept {
+		return []tab{{"YAML", 0, p.To("/yaml"), p.Tab == "yaml"}}
+	}
 	return []tab{{"Health", 0, p.To(""), p.Tab == ""}, {"Preflight", 0, p.To("/preflight"), p.Tab == "preflight"}, {"YAML", 0, p.To("/yaml"), p.Tab == "yaml"}}
 }
 
@@ -45,8 +57,9 @@ func (s *Server) connectorPage(ctx context.Context, v *visit, tab string) (conne
 	if err != nil {
 		return connectorPage{}, err
 	}
+	_, kept := c.Credential.(connector.Kubernetes)
 	return connectorPage{
-		v: v, c: c, Tab: tab, Mark: markOf(c.Status), Test: v.may(audit.ConnectorTest, at), Drop: v.may(audit.ConnectorDelete, at),
+		v: v, c: c, Tab: tab, Mark: markOf(c.Status), Test: !kept && v.may(audit.ConnectorTest, at), Drop: v.may(audit.ConnectorDelete, at), Kept: kept,
 	}, nil
 }
 
@@ -90,8 +103,8 @@ func (t testRow) Words() string {
 
 func (s *Server) connectorHealth(ctx context.Context, v *visit) (reply, error) {
 	p, err := s.connectorPage(ctx, v, "")
-	if err != nil {
-		return reply{}, err
+	if err != nil || p.Kept {
+		return reply{to: p.otherPage()}, err
 	}
 	tests, err := s.Connectors.Tests(ctx, v.who, p.c.Scope, p.c.ID, chartTests)
 	if err != nil {
@@ -250,8 +263,8 @@ func (f finding) Words() string {
 
 func (s *Server) connectorPreflight(ctx context.Context, v *visit) (reply, error) {
 	p, err := s.connectorPage(ctx, v, "preflight")
-	if err != nil {
-		return reply{}, err
+	if err != nil || p.Kept {
+		return reply{to: p.otherPage()}, err
 	}
 	b := preflightBody{connectorPage: p, May: v.may(audit.ConnectorPreflight, p.c.Scope)}
 	list, err := s.Preflights.Preflights(ctx, v.who, p.c.Scope, p.c.ID, 1)

@@ -112,7 +112,7 @@ func (s *Server) connectorList(ctx context.Context, v *visit) (reply, error) {
 	if runes := []rune(p.Search); len(runes) > longestSearch {
 		p.Search = string(runes[:longestSearch])
 	}
-	f := connector.Filter{Scope: v.at, SubScopes: true, Search: p.Search}
+	f := connector.Filter{Scope: v.at, SubScopes: true, Search: p.Search, Types: []string{connector.TypeAWS}}
 	switch own, given := true, false; p.Credential {
 	case "own":
 		f.Inheriting = &own

@@ -53,7 +53,7 @@ type overviewPage struct {
 
 func (s *Server) overview(ctx context.Context, v *visit) (reply, error) {
 	p := overviewPage{v: v, create: v.may(audit.ConnectorCreate, v.at)}
-	f := connector.Filter{Scope: v.at, SubScopes: true}
+	f := connector.Filter{Scope: v.at, SubScopes: true, Types: []string{connector.TypeAWS}}
 	var err error
 	if p.tally, err = s.tally(ctx, v, f); err != nil {
 		return reply{}, err

@@ -215,6 +215,8 @@ func credentialOf(c connector.Connector) string {
 		return "IRSA"
 	case connector.OIDC:
 		return "OIDC"
+	case connector.Kubernetes:
+		return "Kubernetes cluster"
 	case nil:
 	}
 	return "None"

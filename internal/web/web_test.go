@@ -788,3 +788,21 @@ func inOrder(t *testing.T, page string, words ...string) {
 		rest = after
 	}
 }
+
+// Connectors of clusters are kept for other clients: the pages show what they say, and offer no more.
+func TestClustersAreKept(t *testing.T) {
+	t.Parallel()
+	p := serve(t)
+	p.add(t, connector.Connector{ID: "cluster", Credential: connector.Kubernetes{Spec: []byte(`{"credential":{"type":"InheritFromDelegate"},"delegateSelectors":["eks"]}`)}})
+	b := p.signIn(t, p.Editor)
+	for _, path := range []string{"/ui/connectors/cluster", "/ui/connectors/cluster/preflight"} {
+		if got := b.get(path); got.header.Get("Location") != "/ui/connectors/cluster/yaml" {
+			t.Errorf("%s: %d %s", path, got.status, got.header.Get("Location"))
+		}
+	}
+	page := b.get("/ui/connectors/cluster/yaml").body
+	inOrder(t, page, "Kubernetes cluster", "type: K8sCluster")
+	if strings.Contains(page, "Test now") || strings.Contains(page, "Preflight") || strings.Contains(b.get("/ui/connectors").body, "cluster") {
+		t.Error("a cluster is offered what only AWS connectors have")
+	}
+}
