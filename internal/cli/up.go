@@ -148,7 +148,7 @@ func (cmd *upCmd) greet(a *app, s manager.Started, data string) error {
 	if !key.IsZero() && err == nil {
 		pairs = append(pairs, [2]string{"Profile", path})
 	}
-	a.fields(append(pairs, [2]string{"Data", data})...)
+	a.fields(append(pairs, [2]string{"Pages", s.URL + "/ui/\nopen them in a browser and sign in with the admin key"}, [2]string{"Data", data})...)
 	if note != "" {
 		a.note("%s", note)
 	}
