@@ -102,8 +102,8 @@ func (p *process) cpu() (time.Duration, error) {
 // manager is a manager under test.
 type manager struct {
 	*process
-	url, account, key, token string
-	client                   *http.Client
+	url, account, key, token, data string
+	client                         *http.Client
 }
 
 func environment(more ...string) []string {
@@ -125,7 +125,7 @@ func (b *bench) startManager(ctx context.Context, client *http.Client, args ...s
 	if err != nil {
 		return nil, err
 	}
-	m := &manager{process: p, client: client}
+	m := &manager{process: p, client: client, data: data}
 	if m.url, err = p.find(`(https?://127\.0\.0\.1:\d+)`); err != nil {
 		return nil, err
 	}

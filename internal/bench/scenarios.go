@@ -262,7 +262,7 @@ func connectors(ctx context.Context, b *bench) ([]row, error) {
 	if err != nil {
 		return nil, err
 	}
-	defer m.stop()
+	defer func() { m.stop() }() // of the process that runs then
 	work, failed := make(chan int), make(chan error, 1)
 	var wait sync.WaitGroup
 	began := time.Now()
@@ -310,13 +310,21 @@ func connectors(ctx context.Context, b *bench) ([]row, error) {
 	if err != nil {
 		return nil, err
 	}
+	more, err := b.reads(ctx, m, count)
+	if err != nil {
+		return nil, err
+	}
+	cold, err := b.coldStart(ctx, m, count)
+	if err != nil {
+		return nil, err
+	}
 	base := "HTTP echo p50 " + ms(bare.at(.5))
 	name := fmt.Sprintf("%d connectors, ", count)
-	return []row{
+	return append([]row{
 		{name + "page of 50, p99", ms(plain.at(.99)), base, fmt.Sprintf("p50 %s", ms(plain.at(.5))), "under 20 ms", met(plain.at(.99) < 20*time.Millisecond)},
 		{name + "search and tag, p99", ms(searched.at(.99)), base, fmt.Sprintf("p50 %s", ms(searched.at(.5))), "under 20 ms", met(searched.at(.99) < 20*time.Millisecond)},
 		{name + "created through the API", fmt.Sprintf("%.0f a second", float64(count)/created.Seconds()), "", "", "", ""},
-	}, nil
+	}, append(more, cold)...), nil
 }
 
 // commits runs the store's own benchmark, which measures durable rows beside the disk's fdatasyncs in one process.
