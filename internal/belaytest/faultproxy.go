@@ -154,8 +154,8 @@ type answer struct {
 	body   []byte
 }
 
-// tries is how often the upstream is asked when it gives no whole answer. Under load moto's server resets a connection
-// now and then; a fault that no script asked for must not count as one of those that it did.
+// tries is how often the upstream is asked when it gives no whole answer. On a busy machine a development server may break
+// a connection off; a fault that no script asked for must not count as one of those that it did.
 const tries = 3
 
 // forward asks the upstream and waits for the whole answer.
