@@ -134,6 +134,9 @@ func (cmd *policySimulate) asked(a *app) (*scenario.File, error) {
 		}
 		for _, name := range actions {
 			action, known := reference.Action(name)
+			if !known { // it is asked all the same: it may be newer than the reference
+				a.note("%s", (&policyActions{}).none(reference, name))
+			}
 			for _, resource := range resources {
 				one := base
 				one.ID = name + " " + resource

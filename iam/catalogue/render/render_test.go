@@ -17,6 +17,7 @@ import (
 	"github.com/belay-dev/belay/iam"
 	"github.com/belay-dev/belay/iam/catalogue"
 	"github.com/belay-dev/belay/iam/catalogue/render"
+	"github.com/belay-dev/belay/internal/belaytest"
 )
 
 // odd is a document with whatever makes a quoting go wrong.
@@ -99,13 +100,11 @@ func TestJSONHoldsTheResult(t *testing.T) {
 	}
 }
 
-// terraform runs the real program, where it is installed.
+// terraform runs the real program. Where it is not installed the test is skipped, or fails in CI.
 func terraform(t *testing.T, dir, stdin string, args ...string) string {
 	t.Helper()
 	path, err := exec.LookPath("terraform")
-	if err != nil {
-		t.Skip("terraform is not installed")
-	}
+	belaytest.Require(t, "terraform", err)
 	cmd := exec.CommandContext(t.Context(), path, args...)
 	cmd.Dir, cmd.Stdin = dir, strings.NewReader(stdin)
 	cmd.Env = append(os.Environ(), "CHECKPOINT_DISABLE=1", "TF_IN_AUTOMATION=1", "TF_CLI_CONFIG_FILE=")
