@@ -33,8 +33,13 @@ func lockFile(path string) (unlock func() error, err error) {
 	if err == nil {
 		_, err = file.WriteAt([]byte(strconv.Itoa(os.Getpid())+"\n"), 0)
 	}
-	if err != nil {
-		return nil, errors.Join(err, file.Close())
+	unlock = func() error {
+		// Closing alone would not do: a process that is just being started has a copy of the descriptor until its program
+		// runs, and the lock would last as long.
+		return errors.Join(syscall.Flock(int(file.Fd()), syscall.LOCK_UN), file.Close())
 	}
-	return file.Close, nil
+	if err != nil {
+		return nil, errors.Join(err, unlock())
+	}
+	return unlock, nil
 }
