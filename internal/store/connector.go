@@ -76,6 +76,7 @@ func scanStored(row scanner) (s connector.Stored, err error) {
 // CreateConnector adds a connector. It fails with Conflict when its identifier is taken in its scope.
 func (s *Store) CreateConnector(ctx context.Context, c connector.Connector, firstTest time.Time) (err error) {
 	defer fault.Wrap(&err, "create connector %q", c.ID)
+	defer s.changed(key{c.Scope, c.ID})
 	spec, err := specOf(c)
 	if err != nil {
 		return err
@@ -132,6 +133,7 @@ func addParts(ctx context.Context, tx *session, c connector.Connector) error {
 // UpdateConnector changes a connector in one transaction. Its scope and identifier stay, its status too.
 func (s *Store) UpdateConnector(ctx context.Context, at scope.Scope, id string, change func(connector.Connector) (connector.Connector, error)) (c connector.Connector, err error) {
 	defer fault.Wrap(&err, "update connector %q", id)
+	defer s.changed(key{at, id})
 	err = s.write(ctx, func(ctx context.Context, tx *session) error {
 		key := []any{at.Account, at.Org, at.Project, id}
 		old, err := scanConnector(tx.row(ctx, `UPDATE connectors SET revision = revision`+oneConnector+` RETURNING `+connectorColumns, key...))
@@ -169,15 +171,22 @@ func (s *Store) UpdateConnector(ctx context.Context, at scope.Scope, id string, 
 // Connector reads one with its status and last test.
 func (s *Store) Connector(ctx context.Context, at scope.Scope, id string) (_ connector.Stored, err error) {
 	defer fault.Wrap(&err, "read connector %q", id)
-	c, err := scanStored(s.reads.row(ctx, `
-		SELECT `+storedColumns+fromStored+` WHERE c.account = $1 AND c.org = $2 AND c.project = $3 AND c.id = $4`,
-		at.Account, at.Org, at.Project, id))
-	return c, found(err, noConnector, id, at)
+	c, err := s.connectors.recall(key{at, id}, func() (*connector.Stored, error) {
+		c, err := scanStored(s.reads.row(ctx, `
+			SELECT `+storedColumns+fromStored+` WHERE c.account = $1 AND c.org = $2 AND c.project = $3 AND c.id = $4`,
+			at.Account, at.Org, at.Project, id))
+		return &c, err
+	})
+	if err != nil {
+		return connector.Stored{}, found(err, noConnector, id, at)
+	}
+	return own(c), nil
 }
 
 // DeleteConnector removes a connector and its tests.
 func (s *Store) DeleteConnector(ctx context.Context, at scope.Scope, id string) (err error) {
 	defer fault.Wrap(&err, "delete connector %q", id)
+	defer s.changed(key{at, id})
 	return s.write(ctx, func(ctx context.Context, tx *session) error {
 		n, err := tx.exec(ctx, `DELETE FROM connectors`+oneConnector, at.Account, at.Org, at.Project, id)
 		return changed(n, err, noConnector, id, at)

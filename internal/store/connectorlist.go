@@ -2,6 +2,8 @@ package store
 
 import (
 	"context"
+	"fmt"
+	"slices"
 	"strings"
 
 	"github.com/belay-dev/belay/internal/connector"
@@ -19,12 +21,21 @@ func (s *Store) Connectors(ctx context.Context, f connector.Filter) (_ []connect
 	l := listing{
 		table: "connectors", columns: `account, org, project, id`, search: f.Search, order: connectorOrder(f), offset: f.Offset, limit: f.Limit,
 	}
-	keys, total, err := page(ctx, s.reads, &w, l, scanKeyOf)
+	read := func() (p keyPage, err error) {
+		p.keys, p.total, err = page(ctx, s.reads, &w, l, scanKeyOf)
+		return p, err
+	}
+	var p keyPage
+	if lasting(f) {
+		p, err = s.pages.recall(fmt.Sprintf("%q %q %v", w.conditions, w.args, l), read)
+	} else {
+		p, err = read()
+	}
 	if err != nil {
 		return nil, 0, err
 	}
-	list, err := s.stored(ctx, keys)
-	return list, total, err
+	list, err := s.stored(ctx, p.keys)
+	return list, p.total, err
 }
 
 // TallyConnectors counts those that a filter leaves by status, in one reading.
@@ -118,29 +129,37 @@ func (w *where) keys(account string, paths []string) {
 // stored reads connectors by key, in the order of the keys. Sorting whole rows would cost more than reading those of one
 // page a second time. One that was deleted in between is left out.
 func (s *Store) stored(ctx context.Context, keys []key) ([]connector.Stored, error) {
-	list := make([]connector.Stored, 0, len(keys))
-	for start := 0; start < len(keys); start += atOnce {
-		chunk := keys[start:min(start+atOnce, len(keys))]
+	found, turn := s.connectors.known(keys)
+	var missing []key
+	for _, k := range keys {
+		if _, ok := found[k]; !ok {
+			missing = append(missing, k)
+		}
+	}
+	for chunk := range slices.Chunk(missing, atOnce) {
 		var w where
 		account := w.arg(chunk[0].at.Account)
 		rows := make([]string, 0, len(chunk))
 		for _, k := range chunk {
 			rows = append(rows, "("+w.arg(k.at.Org)+", "+w.arg(k.at.Project)+", "+w.arg(k.id)+")")
 		}
-		found := make(map[key]connector.Stored, len(chunk))
 		err := s.reads.each(ctx, `SELECT `+storedColumns+fromStored+` WHERE c.account = `+account+`
 			AND (c.org, c.project, c.id) IN (VALUES `+strings.Join(rows, ", ")+`)`, w.args, func(row scanner) error {
 			c, err := scanStored(row)
-			found[key{c.Scope, c.ID}] = c
+			if err == nil {
+				found[key{c.Scope, c.ID}] = &c
+				s.connectors.keep(key{c.Scope, c.ID}, &c, turn)
+			}
 			return err
 		})
 		if err != nil {
 			return nil, err
 		}
-		for _, k := range chunk {
-			if c, ok := found[k]; ok {
-				list = append(list, c)
-			}
+	}
+	list := make([]connector.Stored, 0, len(keys))
+	for _, k := range keys {
+		if c, ok := found[k]; ok {
+			list = append(list, own(c))
 		}
 	}
 	return list, nil

@@ -31,3 +31,6 @@ func (s *Store) Plan(ctx context.Context, text string) ([]string, error) {
 	})
 	return steps, err
 }
+
+// Forgetful is the same database, read anew each time.
+func (s *Store) Forgetful() *Store { return &Store{reads: s.reads, writer: s.writer} }

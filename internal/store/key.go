@@ -57,7 +57,9 @@ func (s *Store) SaveKey(ctx context.Context, k identity.Key) (err error) {
 // Key reads one, revoked ones too.
 func (s *Store) Key(ctx context.Context, account, id string) (_ identity.Key, err error) {
 	defer fault.Wrap(&err, "read API key %q", id)
-	k, err := scanKey(s.reads.row(ctx, `SELECT `+keyColumns+` FROM api_keys WHERE account = $1 AND id = $2`, account, id))
+	k, err := s.keys.recall(accountKey{account, id}, func() (identity.Key, error) {
+		return scanKey(s.reads.row(ctx, `SELECT `+keyColumns+` FROM api_keys WHERE account = $1 AND id = $2`, account, id))
+	})
 	return k, found(err, noKey, id)
 }
 
@@ -70,6 +72,7 @@ func (s *Store) Keys(ctx context.Context, account string) (_ []identity.Key, err
 // RevokeKey ends a key. One that was revoked before keeps its time.
 func (s *Store) RevokeKey(ctx context.Context, account, id string, at time.Time) (err error) {
 	defer fault.Wrap(&err, "revoke API key %q", id)
+	defer s.keys.forget(accountKey{account, id})
 	return s.write(ctx, func(ctx context.Context, tx *session) error {
 		n, err := tx.exec(ctx, `
 			UPDATE api_keys SET revoked_at = CASE WHEN revoked_at = 0 THEN $3 ELSE revoked_at END WHERE account = $1 AND id = $2`,

@@ -89,6 +89,7 @@ func (s *Store) Organizations(ctx context.Context, f org.Filter) (_ []org.Organi
 // DeleteOrganization removes an organization with everything inside it.
 func (s *Store) DeleteOrganization(ctx context.Context, account, id string) (err error) {
 	defer fault.Wrap(&err, "delete organization %q", id)
+	defer s.forgetAll()
 	return s.write(ctx, func(ctx context.Context, tx *session) error {
 		n, err := tx.exec(ctx, `DELETE FROM organizations WHERE account = $1 AND id = $2`, account, id)
 		if err := changed(n, err, noOrganization, id); err != nil {

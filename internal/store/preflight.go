@@ -134,6 +134,7 @@ func scanPreflight(row scanner) (p preflight.Preflight, err error) {
 // is gone.
 func (s *Store) SavePreflight(ctx context.Context, p preflight.Preflight, keep int) (err error) {
 	defer fault.Wrap(&err, "save preflight %s", p.ID)
+	defer s.tested(key{p.Scope, p.Connector})
 	ended := micros(p.EndedAt)
 	key := []any{p.Scope.Account, p.Scope.Org, p.Scope.Project, p.Connector}
 	return s.write(ctx, func(ctx context.Context, tx *session) error {

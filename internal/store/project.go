@@ -105,6 +105,7 @@ func (s *Store) Projects(ctx context.Context, f org.Filter) (_ []org.Project, to
 // DeleteProject removes a project with everything inside it.
 func (s *Store) DeleteProject(ctx context.Context, account, organization, id string) (err error) {
 	defer fault.Wrap(&err, "delete project %q", id)
+	defer s.forgetAll()
 	return s.write(ctx, func(ctx context.Context, tx *session) error {
 		n, err := tx.exec(ctx, `DELETE FROM projects WHERE account = $1 AND org = $2 AND id = $3`, account, organization, id)
 		if err := changed(n, err, noProject, id, organization); err != nil {

@@ -33,7 +33,7 @@ func openSQLite(ctx context.Context, c Config) (_ *Store, err error) {
 	if err := os.MkdirAll(filepath.Dir(path), 0o700); err != nil {
 		return nil, fault.Because(fault.Invalid, err, "the folder of the database cannot be made; choose one that this user may write to")
 	}
-	s := &Store{}
+	s := &Store{memories: newMemories()}
 	defer func() {
 		if err != nil {
 			err = errors.Join(err, s.Close())

@@ -15,6 +15,8 @@
 // A change that was begun runs to its end even when its caller hangs up, because interrupting it would hit its
 // neighbours; one that still waits is dropped.
 //
+// What was read of SQLite is remembered until it changes, see memory.go: nobody else writes to the file.
+//
 // # Errors
 //
 // What is not there is fault.NotFound and what is there already fault.Conflict, each with a sentence that may be shown;
@@ -43,6 +45,7 @@ type Config struct {
 type Store struct {
 	reads *session
 	writer
+	memories
 	closers []func() error // in their order
 }
 

@@ -110,6 +110,7 @@ func scanTest(row scanner) (t connector.Test, err error) {
 // nothing, and nothing is kept when the connector is gone.
 func (s *Store) SaveTest(ctx context.Context, t connector.Test) (err error) {
 	defer fault.Wrap(&err, "save test %s", t.ID)
+	defer s.tested(key{t.Scope, t.Connector})
 	ended := micros(t.EndedAt)
 	key := []any{t.Scope.Account, t.Scope.Org, t.Scope.Project, t.Connector}
 	return s.write(ctx, func(ctx context.Context, tx *session) error {
