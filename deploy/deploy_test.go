@@ -2,7 +2,8 @@
 // render against the lint of manifests, the steps of the image in a folder.
 //
 // Helm is a large program and no part of the module. The charts use few of its functions, which are written out here, so
-// that they can be rendered in each test run; what Helm itself adds (the order of objects, hooks, releases) is not tested.
+// that a test takes no time; tools/kube renders them with Helm's own engine. What Helm adds to that (the order of objects,
+// hooks, releases) is not tested.
 package deploy_test
 
 import (

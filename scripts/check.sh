@@ -30,6 +30,7 @@ generate_changes_nothing() {
 check "formatting" scripts/tool.sh golangci-lint fmt --diff
 check "linters" scripts/tool.sh golangci-lint run
 check "go.mod is tidy" go mod tidy -diff
+check "go.mod of tools/kube is tidy" go -C tools/kube mod tidy -diff
 check "generated files" generate_changes_nothing
 check "vulnerabilities" scripts/vuln.sh
 check "rings and arrows" go test -count=1 .

@@ -1,18 +1,15 @@
-// Package kube_test checks manifests and charts with Kubernetes' own types and with Helm's own engine. It is a module of its
-// own, so that what it needs stays out of the product's: `make kube` runs it.
+// Package kube_test decodes what Belay writes for Kubernetes with Kubernetes' own types, strictly, and renders its charts
+// with Helm's own engine. It is a module of its own, so that what it needs stays out of the product's.
 package kube_test
 
 import (
-	"bytes"
+	"fmt"
 	"os"
 	"path/filepath"
 	"regexp"
 	"strings"
 	"testing"
 
-	"helm.sh/helm/v3/pkg/chart/loader"
-	"helm.sh/helm/v3/pkg/chartutil"
-	"helm.sh/helm/v3/pkg/engine"
 	appsv1 "k8s.io/api/apps/v1"
 	autoscalingv2 "k8s.io/api/autoscaling/v2"
 	batchv1 "k8s.io/api/batch/v1"
@@ -22,6 +19,8 @@ import (
 	rbacv1 "k8s.io/api/rbac/v1"
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/runtime/serializer"
+
+	"github.com/belay-dev/belay/tools/kube/forms"
 )
 
 const root = "../.."
@@ -31,9 +30,9 @@ var (
 	comment   = regexp.MustCompile(`(?m)^#.*$`)
 )
 
-// decode decodes every object of a text strictly: an unknown field, a field twice or a value of another type fails. Kinds
-// of others, such as ServiceMonitor, are passed over. It returns how many it decoded.
-func decode(t *testing.T, name, text string) int {
+// decode decodes every object of a text strictly: an unknown field, a field twice, a value of another type and data that
+// is not base64 are errors. The kind ServiceMonitor, which is not Kubernetes' own, is passed over. It returns the kinds.
+func decode(t *testing.T, text string) ([]string, error) {
 	t.Helper()
 	scheme := runtime.NewScheme()
 	for _, add := range []func(*runtime.Scheme) error{
@@ -44,97 +43,127 @@ func decode(t *testing.T, name, text string) int {
 		}
 	}
 	decoder := serializer.NewCodecFactory(scheme, serializer.EnableStrict).UniversalDeserializer()
-	n := 0
+	var kinds []string
 	for _, part := range separator.Split(text, -1) {
-		if len(bytes.TrimSpace(comment.ReplaceAll([]byte(part), nil))) == 0 || strings.Contains(part, "monitoring.coreos.com/v1") {
+		if strings.TrimSpace(comment.ReplaceAllString(part, "")) == "" || strings.Contains(part, "\nkind: ServiceMonitor\n") {
 			continue
 		}
-		if _, _, err := decoder.Decode([]byte(part), nil, nil); err != nil {
-			t.Errorf("%s: %v\n%s", name, err, part)
-			continue
+		_, kind, err := decoder.Decode([]byte(part), nil, nil)
+		if err != nil {
+			return nil, fmt.Errorf("%w\n%s", err, part)
 		}
-		n++
+		kinds = append(kinds, kind.Kind)
 	}
-	return n
+	return kinds, nil
+}
+
+// has fails for a kind that is not among those.
+func has(t *testing.T, kinds []string, want ...string) {
+	t.Helper()
+	for _, one := range want {
+		if !strings.Contains(" "+strings.Join(kinds, " ")+" ", " "+one+" ") {
+			t.Errorf("no %s among %v", one, kinds)
+		}
+	}
 }
 
 func TestManifestsDecodeStrictly(t *testing.T) {
-	files, err := filepath.Glob(filepath.Join(root, "internal/manifest/testdata/golden/*.yaml"))
+	t.Parallel()
+	belay, err := forms.Build(t.Context(), root, t.TempDir())
 	if err != nil {
 		t.Fatal(err)
 	}
-	seen := 0
-	for _, file := range files {
-		if base := filepath.Base(file); !strings.HasPrefix(base, "kubernetes-") && !strings.HasPrefix(base, "statefulset-") {
-			continue
-		}
-		text, err := os.ReadFile(file)
+	all, err := forms.Manifests(t.TempDir(), "kubernetes", "statefulset")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, m := range all {
+		text, err := m.Write(t.Context(), belay, "delegates")
 		if err != nil {
 			t.Fatal(err)
 		}
-		seen += decode(t, file, string(text))
+		kinds, err := decode(t, text)
+		if err != nil {
+			t.Errorf("%s, %s: %v", m.Kind, m.Name, err)
+		}
+		has(t, kinds, "Namespace", map[string]string{"kubernetes": "Deployment", "statefulset": "StatefulSet"}[m.Kind], "PodDisruptionBudget")
+		if m.Name == "everything" {
+			has(t, kinds, "ServiceAccount", "Secret", "ClusterRoleBinding", "HorizontalPodAutoscaler")
+		}
 	}
-	if seen < 30 {
-		t.Errorf("only %d objects", seen)
-	}
-}
-
-func TestHelmRendersTheCharts(t *testing.T) {
-	golden := filepath.Join(root, "internal/manifest/testdata/golden")
-	for name, tt := range map[string]struct {
-		chart, file string // of values
-		values      map[string]any
-		least       int
-	}{
-		"delegate, as little as can be": {"belay-delegate", "helm-plain.yaml", nil, 4},
-		"delegate, with all":            {"belay-delegate", "helm-full.yaml", map[string]any{"serviceMonitor": map[string]any{"enabled": true}}, 14},
-		"manager": {"belay-manager", "", map[string]any{
-			"publicUrl": "https://belay.example.com", "tls": map[string]any{"existingSecret": "tls"}, "serviceMonitor": map[string]any{"enabled": true},
-		}, 5},
-	} {
-		t.Run(name, func(t *testing.T) {
-			values := map[string]any{}
-			if tt.file != "" {
-				read, err := chartutil.ReadValuesFile(filepath.Join(golden, tt.file))
-				if err != nil {
-					t.Fatal(err)
-				}
-				values = read.AsMap()
-			}
-			text, err := render(t, tt.chart, chartutil.CoalesceTables(tt.values, values))
-			if err != nil {
-				t.Fatal(err)
-			}
-			if n := decode(t, name, text); n < tt.least {
-				t.Errorf("only %d objects:\n%s", n, text)
-			}
-		})
-	}
-	if _, err := render(t, "belay-manager", map[string]any{"publicUrl": 1}); err == nil || !strings.Contains(err.Error(), "publicUrl") {
-		t.Errorf("the schema does not hold: %v", err)
-	}
-}
-
-// render is `helm template`, values checked by the chart's schema.
-func render(t *testing.T, name string, values map[string]any) (string, error) {
-	t.Helper()
-	chart, err := loader.LoadDir(filepath.Join(root, "deploy/helm", name))
+	charts, err := forms.Delegates(t.Context(), belay, t.TempDir())
 	if err != nil {
 		t.Fatal(err)
 	}
-	all, err := chartutil.ToRenderValues(chart, values, chartutil.ReleaseOptions{Name: "eks-prod", Namespace: "delegates", IsInstall: true}, nil)
-	if err != nil {
-		return "", err
-	}
-	files, err := engine.Engine{Strict: true}.Render(chart, all)
-	if err != nil {
-		return "", err
-	}
-	var b strings.Builder
-	for file, text := range files {
-		if !strings.HasPrefix(filepath.Base(file), "_") && strings.TrimSpace(text) != "" {
-			b.WriteString("\n---\n" + text)
+	for _, c := range charts {
+		text, err := c.Render(root, "eks-prod", "delegates")
+		if err == nil {
+			_, err = decode(t, text)
+		}
+		if err != nil {
+			t.Errorf("%s, %s: %v", c.Name, c.Title, err)
 		}
 	}
-	return b.String(), nil
+}
+
+func TestChartsDecodeStrictly(t *testing.T) {
+	t.Parallel()
+	seen := []string{}
+	for _, c := range forms.Charts() {
+		text, err := c.Render(root, "prod", "belay")
+		if err != nil {
+			t.Errorf("%s, %s: %v", c.Name, c.Title, err)
+			continue
+		}
+		kinds, err := decode(t, text)
+		if err != nil {
+			t.Errorf("%s, %s: %v", c.Name, c.Title, err)
+		}
+		seen = append(seen, kinds...)
+	}
+	has(t, seen, "Deployment", "StatefulSet", "CronJob", "HorizontalPodAutoscaler", "NetworkPolicy", "ClusterRoleBinding", "RoleBinding", "Service", "ConfigMap")
+}
+
+// What the decoder is there for, and what it lets pass, which is the lint's part.
+func TestWhatStrictMeans(t *testing.T) {
+	t.Parallel()
+	const sound = "apiVersion: v1\nkind: Secret\nmetadata: {name: s}\nstringData: {a: b}\n"
+	for name, tt := range map[string]struct{ old, now, want string }{
+		"sound":                      {"", "", ""},
+		"a field that is not there":  {"stringData", "stringdata", `unknown field "stringdata"`},
+		"a field twice":              {"stringData: {a: b}", "type: a\ntype: b", `already set`},
+		"a number for a text":        {"{a: b}", "{a: 1}", "json"},
+		"data that is not base64":    {"stringData: {a: b}", `data: {a: "YOUR_TOKEN"}`, "illegal base64"},
+		"a version that is not":      {"v1", "v9", "no kind"},
+		"a name that points nowhere": {"stringData: {a: b}", "type: kubernetes.io/tls", ""},
+	} {
+		_, err := decode(t, strings.Replace(sound, tt.old, tt.now, 1))
+		if (err == nil) != (tt.want == "") || err != nil && !strings.Contains(err.Error(), tt.want) {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+	text, err := os.ReadFile(filepath.Join(root, "internal/manifest/testdata/lint/sample.yaml"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := decode(t, string(text)); err == nil {
+		t.Error("the sample that is copied most decodes")
+	}
+}
+
+func TestHelmHoldsValuesToTheSchema(t *testing.T) {
+	t.Parallel()
+	for name, tt := range map[string]struct {
+		chart  string
+		values map[string]any
+		want   string
+	}{
+		"an address that is a number": {"belay-manager", map[string]any{"publicUrl": 1}, "publicUrl"},
+		"a value that is not known":   {"belay-delegate", map[string]any{"account": "a", "manager": "https://m", "existingSecret": "s", "replica": 2}, "replica"},
+		"no TLS":                      {"belay-manager", map[string]any{"publicUrl": "https://m"}, "tls.existingSecret is required"},
+	} {
+		if _, err := (forms.Chart{Name: tt.chart, Values: tt.values}).Render(root, "r", "n"); err == nil || !strings.Contains(err.Error(), tt.want) {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
 }
