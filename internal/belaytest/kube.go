@@ -16,7 +16,7 @@ import (
 	"testing"
 )
 
-// Kube stands in for a Kubernetes API server, for the calls that get and patch one Deployment. It checks what a real one
+// Kube stands in for a Kubernetes API server, for the calls that get and patch one Deployment, or StatefulSet. It checks what a real one
 // checks of them: TLS, the bearer token, the rights of the service account, the path, the type of the patch, dryRun,
 // resourceVersion; it merges containers by name as a strategic merge does, and answers failures with a Status. It knows
 // nothing else: no watch, no defaults, no admission, no rollout.
@@ -25,6 +25,8 @@ type Kube struct {
 	Folder     string // of a service account: token and ca.crt
 
 	mu        sync.Mutex
+	kind      string
+	resource  string // the kind as paths have it
 	namespace string
 	name      string
 	version   int
@@ -41,7 +43,7 @@ const kubeToken = "service-account-token"
 func NewKube(tb testing.TB, namespace, name, container, image string) *Kube {
 	tb.Helper()
 	k := &Kube{
-		namespace: namespace, name: name, version: 7, images: map[string]string{"sidecar": "registry.example.com/sidecar:1", container: image},
+		kind: "Deployment", resource: "deployments", namespace: namespace, name: name, version: 7, images: map[string]string{"sidecar": "registry.example.com/sidecar:1", container: image},
 		order: []string{"sidecar", container}, Folder: tb.TempDir(),
 	}
 	server := httptest.NewTLSServer(k)
@@ -62,6 +64,9 @@ func NewKube(tb testing.TB, namespace, name, container, image string) *Kube {
 
 // ReadOnly takes away the right to patch.
 func (k *Kube) ReadOnly() { k.change(func() { k.readOnly = true }) }
+
+// StatefulSet makes a StatefulSet of the Deployment.
+func (k *Kube) StatefulSet() { k.change(func() { k.kind, k.resource = "StatefulSet", "statefulsets" }) }
 
 // Meanwhile lets somebody else change the Deployment after it was read.
 func (k *Kube) Meanwhile() { k.change(func() { k.touched = func() { k.version++ } }) }
@@ -115,15 +120,15 @@ func (k *Kube) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 			"kind": "Status", "apiVersion": "v1", "status": "Failure", "reason": reason, "code": code, "message": fmt.Sprintf(format, args...),
 		})
 	}
-	path := "/apis/apps/v1/namespaces/" + k.namespace + "/deployments/" + k.name
+	path := "/apis/apps/v1/namespaces/" + k.namespace + "/" + k.resource + "/" + k.name
 	who := "system:serviceaccount:" + k.namespace + ":upgrader"
 	switch {
 	case r.Header.Get("Authorization") != "Bearer "+kubeToken:
 		fail(http.StatusUnauthorized, "Unauthorized", "Unauthorized")
 	case r.Method != http.MethodGet && (r.Method != http.MethodPatch || k.readOnly):
-		fail(http.StatusForbidden, "Forbidden", "deployments.apps %q is forbidden: User %q cannot patch resource \"deployments\" in API group \"apps\" in the namespace %q", k.name, who, k.namespace)
+		fail(http.StatusForbidden, "Forbidden", "%s.apps %q is forbidden: User %q cannot patch resource %q in API group \"apps\" in the namespace %q", k.resource, k.name, who, k.resource, k.namespace)
 	case r.URL.Path != path:
-		fail(http.StatusNotFound, "NotFound", "deployments.apps %q not found", filepath.Base(r.URL.Path))
+		fail(http.StatusNotFound, "NotFound", "%s.apps %q not found", filepath.Base(filepath.Dir(r.URL.Path)), filepath.Base(r.URL.Path))
 	case r.Method == http.MethodGet:
 		k.write(w, r, k.images)
 		if k.touched != nil {
@@ -147,7 +152,7 @@ func (k *Kube) patch(w http.ResponseWriter, r *http.Request, fail func(code int,
 		return
 	}
 	if v := p.Metadata.ResourceVersion; v != "" && v != strconv.Itoa(k.version) {
-		fail(http.StatusConflict, "Conflict", "Operation cannot be fulfilled on deployments.apps %q: the object has been modified; please apply your changes to the latest version and try again", k.name)
+		fail(http.StatusConflict, "Conflict", "Operation cannot be fulfilled on %s.apps %q: the object has been modified; please apply your changes to the latest version and try again", k.resource, k.name)
 		return
 	}
 	dry := r.URL.Query()["dryRun"]
@@ -158,7 +163,7 @@ func (k *Kube) patch(w http.ResponseWriter, r *http.Request, fail func(code int,
 	images := maps.Clone(k.images)
 	for i, c := range p.Spec.Template.Spec.Containers {
 		if _, there := images[c.Name]; !there || c.Image == "" { // a new one would lack its image or be one too many
-			fail(http.StatusUnprocessableEntity, "Invalid", "Deployment.apps %q is invalid: spec.template.spec.containers[%d].image: Required value", k.name, i)
+			fail(http.StatusUnprocessableEntity, "Invalid", "%s.apps %q is invalid: spec.template.spec.containers[%d].image: Required value", k.kind, k.name, i)
 			return
 		}
 		images[c.Name] = c.Image
@@ -178,7 +183,7 @@ func (k *Kube) write(w http.ResponseWriter, r *http.Request, images map[string]s
 	}
 	w.Header().Set("Content-Type", "application/json")
 	_ = json.NewEncoder(w).Encode(map[string]any{
-		"apiVersion": "apps/v1", "kind": "Deployment",
+		"apiVersion": "apps/v1", "kind": k.kind,
 		"metadata": map[string]any{"name": k.name, "namespace": k.namespace, "resourceVersion": strconv.Itoa(k.version)},
 		"spec":     map[string]any{"template": map[string]any{"spec": map[string]any{"containers": containers}}},
 	})

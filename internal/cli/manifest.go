@@ -56,7 +56,7 @@ type manifestWrite struct {
 
 	AutoscaleMax int  `help:"Replicas at most; with it an autoscaler is written." placeholder:"N"`
 	AutoscaleCPU int  `help:"Percent of the requested CPU that the autoscaler aims at; 80 by default." placeholder:"N"`
-	Upgrader     bool `help:"Write the CronJob that keeps the Deployment at the manager's version."`
+	Upgrader     bool `help:"Write the CronJob that keeps the workload at the manager's version."`
 }
 
 // Help says where the token is from.

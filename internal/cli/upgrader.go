@@ -17,8 +17,8 @@ type upgraderCmd struct {
 
 // Help says where it runs.
 func (*upgraderCmd) Help() string {
-	return "The file has mode: Delegate, workloadName, namespace, containerName, dryRun, registryMirror, and delegateConfig with accountId and managerHost. " +
-		"UPGRADER_TOKEN is the delegate token. It runs in a pod of the cluster with the rights get and patch on that one Deployment; " +
+	return "The file has mode: Delegate, workloadKind, workloadName, namespace, containerName, dryRun, registryMirror, and delegateConfig with accountId and managerHost. " +
+		"UPGRADER_TOKEN is the delegate token. It runs in a pod of the cluster with the rights get and patch on that one workload; " +
 		"`belay delegate manifest --upgrader` writes all of it. An image whose tag is no version of the delegate stays as it is."
 }
 

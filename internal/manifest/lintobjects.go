@@ -1,6 +1,7 @@
 package manifest
 
 import (
+	"cmp"
 	"encoding/base64"
 	"fmt"
 	"regexp"
@@ -135,7 +136,7 @@ func (l *linter) role(o kobject) {
 		case slices.Contains(verbs, "*") || slices.Contains(resources, "*"):
 			l.add(o, r, "role-wide", "Name resources and verbs", "the rule has a * for resources or verbs")
 		case writes && workloads && len(r.get("resourceNames").items()) == 0:
-			l.add(o, r.get("verbs"), "role-wide", "Add resourceNames; an upgrader needs get and patch on its one Deployment",
+			l.add(o, r.get("verbs"), "role-wide", "Add resourceNames; an upgrader needs get and patch on its one workload",
 				"it may %s every one of %s in the namespace, and with them take the rights of any pod there", strings.Join(writing(verbs), ", "), strings.Join(resources, ", "))
 		}
 		if slices.Contains(groups, "extensions") {
@@ -181,14 +182,19 @@ func (l *linter) upgraderSettings(o kobject) {
 		for _, one := range n.get("delegateConfig").entries() {
 			l.placeholder(o, at(one.value), one.key, one.value.text())
 		}
-		target, found := l.find("Deployment", namespace, workload)
+		kind := cmp.Or(n.get("workloadKind").text(), "Deployment")
+		target, found := l.find(kind, namespace, workload)
 		switch {
-		case !found && !l.expected["Deployment/"+workload]:
-			l.add(o, at(n.get("workloadName")), "upgrader-target", "Set workloadName to the name of the delegate's Deployment",
-				"the upgrader's workloadName is %q, and there is no such Deployment in namespace %q%s", workload, namespace, l.elsewhere("Deployment", namespace, workload))
+		case !found && !l.expected[kind+"/"+workload]:
+			remedy := "Set workloadName to the name of the delegate's " + kind
+			if _, other := l.find("StatefulSet", namespace, workload); other {
+				remedy = "Set workloadKind: StatefulSet"
+			}
+			l.add(o, at(n.get("workloadName")), "upgrader-target", remedy,
+				"the upgrader's workloadName is %q, and there is no such %s in namespace %q%s", workload, kind, namespace, l.elsewhere(kind, namespace, workload))
 		case found && container != "" && !slices.ContainsFunc(target.pod().get("containers").items(), func(c node) bool { return c.get("name").text() == container }):
 			l.add(o, at(n.get("containerName")), "upgrader-target", "Set containerName to the name of the delegate's container",
-				"the upgrader's containerName is %q, and Deployment %q has no such container", container, workload)
+				"the upgrader's containerName is %q, and %s %q has no such container", container, kind, workload)
 		}
 	}
 }

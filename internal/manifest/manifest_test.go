@@ -48,7 +48,7 @@ func full(form manifest.Form) manifest.Spec {
 	case manifest.Kubernetes, manifest.Helm:
 		s.Autoscale, s.Upgrader = &manifest.Autoscale{Max: 6}, true
 	case manifest.StatefulSet:
-		s.Autoscale = &manifest.Autoscale{Max: 6, CPU: 70}
+		s.Autoscale, s.Upgrader = &manifest.Autoscale{Max: 6, CPU: 70}, true
 	case manifest.Docker, manifest.ECS, manifest.Shell:
 	}
 	switch form {
@@ -296,7 +296,7 @@ func TestWhatIsRefused(t *testing.T) {
 		"a proxy with a user and all":    {func(s *manifest.Spec) { s.Proxy = &manifest.Proxy{Host: "p", Port: 1, User: "u", Secret: "s"} }, "proxy.secret: "},
 		"an autoscaler that cannot":      {func(s *manifest.Spec) { s.Autoscale = &manifest.Autoscale{Max: 1} }, "autoscale.max: is 1"},
 		"an autoscaler of a container":   {func(s *manifest.Spec) { *s = plain(manifest.Docker); s.Autoscale = &manifest.Autoscale{Max: 3} }, "has no autoscaler"},
-		"an upgrader of a StatefulSet":   {func(s *manifest.Spec) { s.Form, s.Upgrader = manifest.StatefulSet, true }, "patches a Deployment"},
+		"an upgrader of a container":     {func(s *manifest.Spec) { *s = plain(manifest.Docker); s.Upgrader = true }, "works in Kubernetes"},
 		"ECS without its execution role": {func(s *manifest.Spec) { *s = plain(manifest.ECS); s.ExecutionRoleARN = "" }, "executionRoleArn: is required"},
 		"ECS with a secret's name":       {func(s *manifest.Spec) { *s = plain(manifest.ECS); s.TokenSecret = "token" }, "tokenSecret: "},
 	} {

@@ -401,9 +401,9 @@ func (s Spec) upgrader() []commented {
 	}
 	return []commented{
 		{body: object{APIVersion: "v1", Kind: "ServiceAccount", Metadata: m(), Automount: new(false)}},
-		{[]string{"The upgrader may read and patch this one Deployment, and nothing else."}, object{
+		{[]string{fmt.Sprintf("The upgrader may read and patch this one %s, and nothing else.", s.kind())}, object{
 			APIVersion: "rbac.authorization.k8s.io/v1", Kind: "Role", Metadata: m(),
-			Rules: []rule{{[]string{"apps"}, []string{"deployments"}, []string{s.Name}, []string{"get", "patch"}}},
+			Rules: []rule{{[]string{"apps"}, []string{strings.ToLower(s.kind()) + "s"}, []string{s.Name}, []string{"get", "patch"}}},
 		}},
 		{body: object{
 			APIVersion: "rbac.authorization.k8s.io/v1", Kind: "RoleBinding", Metadata: m(),
@@ -433,6 +433,9 @@ func (s Spec) upgrader() []commented {
 // upgraderConfig is what `belay upgrader` reads, in the words of the upgraders that were there before it.
 func (s Spec) upgraderConfig() string {
 	lines := []string{"mode: Delegate", "dryRun: false", "workloadName: " + quoteYAML(s.Name), "namespace: " + quoteYAML(s.Namespace), "containerName: delegate"}
+	if s.Form == StatefulSet {
+		lines = append(lines, "workloadKind: StatefulSet") // a Deployment is what it looks for by itself, as others do
+	}
 	if x := s.Proxy; x != nil {
 		lines = append(lines, "proxyHost: "+quoteYAML(x.Host), "proxyPort: "+quoteYAML(strconv.Itoa(x.Port)), "proxyScheme: "+cmp.Or(x.Scheme, "http"))
 		if x.NoProxy != "" {

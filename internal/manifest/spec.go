@@ -158,8 +158,8 @@ func (s Spec) Check() error {
 			p.Add("autoscale", fmt.Sprintf("a file of kind %s has no autoscaler", s.Form))
 		}
 	}
-	if s.Upgrader && s.Form != Kubernetes && s.Form != Helm {
-		p.Add("upgrader", fmt.Sprintf("the upgrader patches a Deployment, and a file of kind %s has none; there a new version is a new image in the file", s.Form))
+	if s.Upgrader && !slices.Contains([]Form{Kubernetes, StatefulSet, Helm}, s.Form) {
+		p.Add("upgrader", fmt.Sprintf("the upgrader works in Kubernetes; in a file of kind %s a new version is a new image", s.Form))
 	}
 	return p.Err()
 }

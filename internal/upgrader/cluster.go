@@ -43,7 +43,7 @@ type Cluster struct {
 func InCluster(env func(name string) string, folder string) (*Cluster, error) {
 	host, port := env("KUBERNETES_SERVICE_HOST"), env("KUBERNETES_SERVICE_PORT")
 	if host == "" || port == "" {
-		return nil, errors.New("KUBERNETES_SERVICE_HOST and KUBERNETES_SERVICE_PORT are not set: the upgrader runs in a pod of the cluster whose Deployment it keeps")
+		return nil, errors.New("KUBERNETES_SERVICE_HOST and KUBERNETES_SERVICE_PORT are not set: the upgrader runs in a pod of the cluster whose delegate it keeps")
 	}
 	authority, err := os.ReadFile(filepath.Join(folder, "ca.crt")) //nolint:gosec // the folder is where Kubernetes mounts it
 	if err != nil {
@@ -64,8 +64,9 @@ func InCluster(env func(name string) string, folder string) (*Cluster, error) {
 	}, nil
 }
 
-// deployment is what of a Deployment is looked at.
-type deployment struct {
+// workload is what of a Deployment or StatefulSet is looked at.
+type workload struct {
+	Kind     string `json:"-"` // as it was asked for
 	Metadata struct {
 		Name            string `json:"name"`
 		Namespace       string `json:"namespace"`
@@ -85,24 +86,29 @@ type containerImage struct {
 	Image string `json:"image"`
 }
 
-func path(namespace, name string) string {
-	return "/apis/apps/v1/namespaces/" + url.PathEscape(namespace) + "/deployments/" + url.PathEscape(name)
+// resource is what the API server calls objects of a kind, or empty when the upgrader does not know them.
+func resource(kind string) string {
+	return map[string]string{"Deployment": "deployments", "StatefulSet": "statefulsets"}[kind]
 }
 
-func (c *Cluster) deployment(ctx context.Context, namespace, name string) (deployment, error) {
-	var d deployment
-	err := c.call(ctx, http.MethodGet, path(namespace, name), nil, nil, &d)
+func path(kind, namespace, name string) string {
+	return "/apis/apps/v1/namespaces/" + url.PathEscape(namespace) + "/" + resource(kind) + "/" + url.PathEscape(name)
+}
+
+func (c *Cluster) workload(ctx context.Context, kind, namespace, name string) (workload, error) {
+	w := workload{Kind: kind}
+	err := c.call(ctx, http.MethodGet, path(kind, namespace, name), nil, nil, &w)
 	if err != nil {
-		return d, fmt.Errorf("read Deployment %q in namespace %q: %w", name, namespace, err)
+		return w, fmt.Errorf("read %s %q in namespace %q: %w", kind, name, namespace, err)
 	}
-	return d, nil
+	return w, nil
 }
 
-// setImage patches the image of one container. The Deployment must be as it was read: another's change in between is a
+// setImage patches the image of one container. The workload must be as it was read: another's change in between is a
 // Conflict, and the next run looks again. A dry run is checked by the server and not kept.
-func (c *Cluster) setImage(ctx context.Context, d deployment, container, image string, dryRun bool) error {
+func (c *Cluster) setImage(ctx context.Context, w workload, container, image string, dryRun bool) error {
 	patch := map[string]any{
-		"metadata": map[string]any{"resourceVersion": d.Metadata.ResourceVersion},
+		"metadata": map[string]any{"resourceVersion": w.Metadata.ResourceVersion},
 		"spec": map[string]any{"template": map[string]any{"spec": map[string]any{
 			"containers": []containerImage{{container, image}}, // merged by name
 		}}},
@@ -111,8 +117,8 @@ func (c *Cluster) setImage(ctx context.Context, d deployment, container, image s
 	if dryRun {
 		query.Set("dryRun", "All")
 	}
-	if err := c.call(ctx, http.MethodPatch, path(d.Metadata.Namespace, d.Metadata.Name), query, patch, &deployment{}); err != nil {
-		return fmt.Errorf("set the image of Deployment %q in namespace %q to %s: %w", d.Metadata.Name, d.Metadata.Namespace, image, err)
+	if err := c.call(ctx, http.MethodPatch, path(w.Kind, w.Metadata.Namespace, w.Metadata.Name), query, patch, &workload{}); err != nil {
+		return fmt.Errorf("set the image of %s %q in namespace %q to %s: %w", w.Kind, w.Metadata.Name, w.Metadata.Namespace, image, err)
 	}
 	return nil
 }
@@ -175,11 +181,11 @@ func refused(code int, text []byte) error {
 	kind, hint := fault.Unavailable, ""
 	switch code {
 	case http.StatusNotFound:
-		kind, hint = fault.NotFound, ". Set workloadName and namespace to those of the delegate's Deployment"
+		kind, hint = fault.NotFound, ". Set workloadKind, workloadName and namespace to those of the delegate's workload"
 	case http.StatusUnauthorized:
 		kind, hint = fault.Denied, ". The service account's token is not accepted"
 	case http.StatusForbidden:
-		kind, hint = fault.Denied, ". Give the upgrader's service account get and patch on this Deployment"
+		kind, hint = fault.Denied, ". Give the upgrader's service account get and patch on this workload, or name the one it has them on"
 	case http.StatusConflict:
 		kind, hint = fault.Conflict, ". Somebody changed it meanwhile; the next run looks again"
 	case http.StatusUnprocessableEntity, http.StatusBadRequest, http.StatusUnsupportedMediaType:

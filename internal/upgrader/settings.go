@@ -2,6 +2,7 @@ package upgrader
 
 import (
 	"bytes"
+	"cmp"
 	"errors"
 	"fmt"
 	"io"
@@ -19,7 +20,8 @@ const maxSettings = 64 << 10
 // Settings are what an upgrader is told by its config.yaml, whose words are those of upgraders before it.
 type Settings struct {
 	DryRun         bool
-	Workload       string // the Deployment
+	Kind           string // of the workload: Deployment, unless it is said, or StatefulSet
+	Workload       string // its name
 	Namespace      string
 	Container      string // "delegate" unless it is said
 	RegistryMirror string // registry, with a path or without, that takes the place of the image's own; empty: none
@@ -32,6 +34,7 @@ type Settings struct {
 type file struct {
 	Mode              string `yaml:"mode"`
 	DryRun            bool   `yaml:"dryRun"`
+	WorkloadKind      string `yaml:"workloadKind"` // our own word: upgraders before this one knew Deployments only
 	WorkloadName      string `yaml:"workloadName"`
 	Namespace         string `yaml:"namespace"`
 	ContainerName     string `yaml:"containerName"`
@@ -88,8 +91,9 @@ func Read(r io.Reader) (Settings, error) {
 	if !strings.EqualFold(f.Mode, "Delegate") {
 		p.Add("mode", fmt.Sprintf("is %.40q; it must be Delegate", f.Mode))
 	}
-	if f.ContainerName == "" {
-		f.ContainerName = "delegate"
+	f.ContainerName, f.WorkloadKind = cmp.Or(f.ContainerName, "delegate"), cmp.Or(f.WorkloadKind, "Deployment")
+	if resource(f.WorkloadKind) == "" {
+		p.Add("workloadKind", fmt.Sprintf("is %.40q; it must be Deployment or StatefulSet", f.WorkloadKind))
 	}
 	for _, one := range []struct{ path, text string }{{"workloadName", f.WorkloadName}, {"namespace", f.Namespace}, {"containerName", f.ContainerName}} {
 		if !kubeName.MatchString(one.text) || len(one.text) > 253 {
@@ -105,7 +109,7 @@ func Read(r io.Reader) (Settings, error) {
 	if f.Delegate.ManagerHost == "" {
 		p.Add("delegateConfig.managerHost", "is required: the address of the manager")
 	}
-	s := Settings{DryRun: f.DryRun, Workload: f.WorkloadName, Namespace: f.Namespace, Container: f.ContainerName, RegistryMirror: f.RegistryMirror}
+	s := Settings{DryRun: f.DryRun, Kind: f.WorkloadKind, Workload: f.WorkloadName, Namespace: f.Namespace, Container: f.ContainerName, RegistryMirror: f.RegistryMirror}
 	if unknown != "" {
 		s.Warnings = append(s.Warnings, unknown)
 	}

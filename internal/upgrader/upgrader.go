@@ -1,8 +1,9 @@
-// Package upgrader keeps the Deployment of a delegate at the version that suits its manager. One run is one look:
+// Package upgrader keeps the Deployment or StatefulSet of a delegate at the version that suits its manager. One run is one
+// look:
 //
-//	settings ─► Deployment's image ─► manager: which version? ─► patch of the image, or the reason for none
+//	settings ─► workload's image ─► manager: which version? ─► patch of the image, or the reason for none
 //
-// It runs as a CronJob beside the delegate with two rights, get and patch on that one Deployment, and speaks to the API
+// It runs as a CronJob beside the delegate with two rights, get and patch on that one workload, and speaks to the API
 // server with the pod's service account. An image whose tag is no version of the delegate is somebody's own, and stays.
 package upgrader
 
@@ -39,17 +40,17 @@ type Outcome struct {
 	Reason  string // why
 }
 
-// Run looks once. It fails when the Deployment cannot be read or patched, or the manager does not answer.
+// Run looks once. It fails when the workload cannot be read or patched, or the manager does not answer.
 func (u *Upgrader) Run(ctx context.Context) (Outcome, error) {
 	s := u.Settings
-	d, err := u.Cluster.deployment(ctx, s.Namespace, s.Workload)
+	w, err := u.Cluster.workload(ctx, s.Kind, s.Namespace, s.Workload)
 	if err != nil {
 		return Outcome{}, err
 	}
-	image, found := d.image(s.Container)
+	image, found := w.image(s.Container)
 	if !found {
-		return Outcome{}, fault.New(fault.NotFound, "Deployment %q in namespace %q has no container %q; it has %s. Set containerName to the delegate's",
-			s.Workload, s.Namespace, s.Container, strings.Join(d.names(), ", "))
+		return Outcome{}, fault.New(fault.NotFound, "%s %q in namespace %q has no container %q; it has %s. Set containerName to the delegate's",
+			s.Kind, s.Workload, s.Namespace, s.Container, strings.Join(w.names(), ", "))
 	}
 	out := Outcome{Image: image}
 	repository, tag := manifest.SplitImage(image)
@@ -73,7 +74,7 @@ func (u *Upgrader) Run(ctx context.Context) (Outcome, error) {
 		return out, fmt.Errorf("the manager's answer: %w", err)
 	}
 	out.Target = mirrored(repository, s.RegistryMirror) + ":" + target.String()
-	if err := u.Cluster.setImage(ctx, d, s.Container, out.Target, s.DryRun); err != nil {
+	if err := u.Cluster.setImage(ctx, w, s.Container, out.Target, s.DryRun); err != nil {
 		return out, err
 	}
 	out.Patched = !s.DryRun
@@ -98,17 +99,17 @@ func mirrored(repository, mirror string) string {
 	return strings.TrimRight(mirror, "/") + "/" + repository
 }
 
-func (d deployment) image(container string) (string, bool) {
-	i := slices.IndexFunc(d.Spec.Template.Spec.Containers, func(c containerImage) bool { return c.Name == container })
+func (w workload) image(container string) (string, bool) {
+	i := slices.IndexFunc(w.Spec.Template.Spec.Containers, func(c containerImage) bool { return c.Name == container })
 	if i < 0 {
 		return "", false
 	}
-	return d.Spec.Template.Spec.Containers[i].Image, true
+	return w.Spec.Template.Spec.Containers[i].Image, true
 }
 
-func (d deployment) names() []string {
+func (w workload) names() []string {
 	var all []string
-	for _, c := range d.Spec.Template.Spec.Containers {
+	for _, c := range w.Spec.Template.Spec.Containers {
 		all = append(all, c.Name)
 	}
 	return all

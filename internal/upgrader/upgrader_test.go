@@ -71,8 +71,13 @@ func TestOneLook(t *testing.T) {
 		"an odd answer is no image": {image: "belay/delegate:26.10.80000", check: protocol.UpgradeCheck{TargetVersion: "1 --privileged", ShouldUpgrade: true}, calls: []string{get}, kind: "-"},
 		"no right to patch":         {image: "belay/delegate:26.10.80000", check: newer, change: (*belaytest.Kube).ReadOnly, calls: []string{get}, kind: fault.Denied},
 		"changed meanwhile":         {image: "belay/delegate:26.10.80000", check: newer, change: (*belaytest.Kube).Meanwhile, calls: []string{get}, kind: fault.Conflict},
-		"another workload":          {image: "belay/delegate:26.10.80000", check: newer, replace: [2]string{"eks-prod", "newdel"}, kind: fault.NotFound},
-		"another container":         {image: "belay/delegate:26.10.80000", check: newer, replace: [2]string{"containerName: delegate", "containerName: main"}, calls: []string{get}, kind: fault.NotFound},
+		"a StatefulSet": {
+			image: "belay/delegate:26.10.80000", check: newer, change: (*belaytest.Kube).StatefulSet, replace: [2]string{"mode:", "workloadKind: StatefulSet\nmode:"}, want: "belay/delegate:26.11.90000",
+			calls: []string{strings.Replace(get, "deployments", "statefulsets", 1), strings.Replace(patch, "deployments", "statefulsets", 1) + "fieldManager=belay-upgrader"},
+		},
+		"another kind":      {image: "belay/delegate:26.10.80000", check: newer, change: (*belaytest.Kube).StatefulSet, kind: fault.NotFound},
+		"another workload":  {image: "belay/delegate:26.10.80000", check: newer, replace: [2]string{"eks-prod", "newdel"}, kind: fault.NotFound},
+		"another container": {image: "belay/delegate:26.10.80000", check: newer, replace: [2]string{"containerName: delegate", "containerName: main"}, calls: []string{get}, kind: fault.NotFound},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -155,6 +160,7 @@ func TestSettings(t *testing.T) {
 	for name, tt := range map[string]struct{ text, want string }{
 		"another mode":        {strings.Replace(settings, "Delegate", "Upgrader", 1), "mode: is"},
 		"nothing":             {"", "mode: is"},
+		"a kind of no pods":   {settings + "workloadKind: Service\n", "workloadKind: is"},
 		"a path as namespace": {strings.Replace(settings, "delegates", "../x", 1), "namespace: is"},
 		"no account":          {strings.Replace(settings, "acct", "", 1), "delegateConfig.accountId: is required"},
 		"a mirror with a tag": {settings + "registryMirror: 'a b'\n", "registryMirror: is"},

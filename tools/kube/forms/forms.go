@@ -90,9 +90,6 @@ func Manifests(folder string, kinds ...string) ([]Manifest, error) {
 			},
 			"a manager without TLS": {"--token-file", files["token"], "--manager", "http://belay.internal:7990", "--upgrader"},
 		} {
-			if kind == "statefulset" {
-				args = slices.DeleteFunc(args, func(one string) bool { return one == "--upgrader" })
-			}
 			all = append(all, Manifest{kind, name, args})
 		}
 		all = append(all, Manifest{kind, "the longest name without an upgrader", []string{"--name", strings.Repeat("n", 52), "--token-file", files["token"]}})
