@@ -118,4 +118,12 @@ func (s Spec) memory() int {
 	return most
 }
 
-func mebibytes(n int) string { return fmt.Sprintf("%dMi", n) }
+// mebibytes is a quantity as an API server keeps it: in the largest unit that takes a whole number. Written otherwise, each
+// client-side apply would find a change.
+func mebibytes(n int) string {
+	const gibi = 1024
+	if n%gibi == 0 {
+		return fmt.Sprintf("%dGi", n/gibi)
+	}
+	return fmt.Sprintf("%dMi", n)
+}

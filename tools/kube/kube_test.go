@@ -3,6 +3,8 @@
 package kube_test
 
 import (
+	"encoding/json"
+	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -19,6 +21,7 @@ import (
 	rbacv1 "k8s.io/api/rbac/v1"
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/runtime/serializer"
+	"sigs.k8s.io/yaml"
 
 	"github.com/belay-dev/belay/tools/kube/forms"
 )
@@ -48,13 +51,59 @@ func decode(t *testing.T, text string) ([]string, error) {
 		if strings.TrimSpace(comment.ReplaceAllString(part, "")) == "" || strings.Contains(part, "\nkind: ServiceMonitor\n") {
 			continue
 		}
-		_, kind, err := decoder.Decode([]byte(part), nil, nil)
+		object, kind, err := decoder.Decode([]byte(part), nil, nil)
+		if err == nil {
+			err = kept([]byte(part), object)
+		}
 		if err != nil {
 			return nil, fmt.Errorf("%w\n%s", err, part)
 		}
 		kinds = append(kinds, kind.Kind)
 	}
 	return kinds, nil
+}
+
+// kept reports what Kubernetes would write otherwise than the text does, such as 1024Mi, which becomes 1Gi: a client-side
+// apply would find a change each time.
+func kept(text []byte, object runtime.Object) error {
+	again, err := json.Marshal(object)
+	if err != nil {
+		return err
+	}
+	var before, after any
+	if err := errors.Join(yaml.Unmarshal(text, &before), yaml.Unmarshal(again, &after)); err != nil {
+		return err
+	}
+	return same("", before, after)
+}
+
+// same reports where a value differs from the one that was made of it; that one may have more.
+func same(path string, before, after any) error {
+	switch b := before.(type) {
+	case map[string]any:
+		a, _ := after.(map[string]any)
+		for name, value := range b {
+			if err := same(path+"."+name, value, a[name]); err != nil {
+				return err
+			}
+		}
+		return nil
+	case []any:
+		a, _ := after.([]any)
+		if len(a) != len(b) {
+			return fmt.Errorf("%s has %d items, and then %d", path, len(b), len(a))
+		}
+		for i, value := range b {
+			if err := same(fmt.Sprintf("%s[%d]", path, i), value, a[i]); err != nil {
+				return err
+			}
+		}
+		return nil
+	}
+	if before != after {
+		return fmt.Errorf("%s is %v, and Kubernetes writes %v", path, before, after)
+	}
+	return nil
 }
 
 // has fails for a kind that is not among those.
