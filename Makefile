@@ -5,7 +5,7 @@ LDFLAGS := -s -w -X main.version=$(VERSION)
 export CGO_ENABLED := 0
 
 .DEFAULT_GOAL := help
-.PHONY: help build run test race fuzz golden lint fmt generate generate-iam-data vuln check bench e2e e2e-iam kube screenshots
+.PHONY: help build run test race fuzz golden lint fmt generate generate-iam-data vuln check bench e2e e2e-iam e2e-k8s kube screenshots
 
 help: ## show this list
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "  %-17s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -56,8 +56,11 @@ e2e-iam: ## compare the policy engine with an independent evaluator (needs node 
 	scripts/install-iam-simulate.sh
 	go test -tags e2e -count 1 -v -run '^TestE2EIndependentEvaluator' ./iam
 
-kube: ## check manifests and charts with Kubernetes' own types and Helm's engine (fetches them; some minutes the first time)
-	cd tools/kube && go test -count=1 ./...
+e2e-k8s: ## apply all that Belay writes for Kubernetes to a real API server, and run the upgrader (builds the server the first time)
+	go -C tools/kube test -tags e2e -count=1 -timeout 60m -v ./e2e
+
+kube: ## decode manifests and charts with Kubernetes' own types and Helm's engine, as make test does
+	go -C tools/kube test -count=1 .
 
 screenshots: ## write pictures of the pages to docs/screenshots (needs chromium)
 	SCREENSHOTS=$(CURDIR)/docs/screenshots go test -count=1 -tags e2e -run '^TestE2EScreenshots$$' ./internal/web

@@ -29,8 +29,9 @@ func Build(ctx context.Context, root, folder string) (string, error) {
 	if err != nil {
 		return "", err
 	}
-	cmd := exec.CommandContext(ctx, "go", "build", "-trimpath", "-buildvcs=false", "-o", path, "./cmd/belay")
-	cmd.Dir, cmd.Env = root, append(os.Environ(), "CGO_ENABLED=0")
+	cmd := exec.CommandContext(ctx, "go", "build", "-trimpath", "-buildvcs=false", "-o", path, "./cmd/belay") //nolint:gosec // the path is the test's
+	cmd.Dir = root
+	cmd.Env = append(cmd.Environ(), "CGO_ENABLED=0")
 	if out, err := cmd.CombinedOutput(); err != nil {
 		return "", fmt.Errorf("build the program: %w\n%s", err, out)
 	}
@@ -47,7 +48,7 @@ type Manifest struct {
 // Write is what the program writes for it in a namespace.
 func (m Manifest) Write(ctx context.Context, program, namespace string) (string, error) {
 	args := []string{"delegate", "manifest", "--kind", m.Kind, "--account", Account, "--manager", "https://belay.example.com", "--namespace", namespace}
-	cmd := exec.CommandContext(ctx, program, append(args, m.Args...)...)
+	cmd := exec.CommandContext(ctx, program, append(args, m.Args...)...) //nolint:gosec // the program is the one that Build built
 	var out, said bytes.Buffer
 	cmd.Stdout, cmd.Stderr = &out, &said
 	if err := cmd.Run(); err != nil {
