@@ -280,6 +280,8 @@ func TestWhatIsRefused(t *testing.T) {
 		"a name with capitals":           {func(s *manifest.Spec) { s.Name = "Prod" }, "name: "},
 		"a name that ends the comment":   {func(s *manifest.Spec) { s.Name = "a\nb" }, "name: "},
 		"a name too long to upgrade":     {func(s *manifest.Spec) { s.Name, s.Upgrader = strings.Repeat("a", 44), true }, "43 characters at most"},
+		"a name too long for the chart":  {func(s *manifest.Spec) { s.Form, s.Name = manifest.Helm, strings.Repeat("a", 44) }, "43 characters at most"},
+		"a Service that begins with 1":   {func(s *manifest.Spec) { s.Form, s.Name = manifest.StatefulSet, "1prod" }, "must begin with a letter"},
 		"no account":                     {func(s *manifest.Spec) { s.Account = "" }, "account: is required"},
 		"a manager on this machine":      {func(s *manifest.Spec) { s.Manager = "http://127.0.0.1:7990" }, "--public-url"},
 		"a manager with a password":      {func(s *manifest.Spec) { s.Manager = "https://u:p@belay.example.com" }, "manager: must hold"},

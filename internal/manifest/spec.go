@@ -166,11 +166,14 @@ func (s Spec) Check() error {
 
 func (s Spec) checkNames(p *fault.Problems) {
 	most := maxName
-	if s.Upgrader {
+	if s.Upgrader || s.Form == Helm { // the chart leaves room for an upgrader that is switched on later
 		most = maxUpgraded
 	}
-	if !label.MatchString(s.Name) || len(s.Name) > most {
+	switch {
+	case !label.MatchString(s.Name) || len(s.Name) > most:
 		p.Add("name", fmt.Sprintf("%.80q must be lower-case letters, digits and hyphens, %d characters at most", s.Name, most))
+	case s.Form == StatefulSet && s.Name[0] <= '9':
+		p.Add("name", fmt.Sprintf("%.80q must begin with a letter: its Service has the same name, and older versions of Kubernetes take no other", s.Name))
 	}
 	for _, one := range []struct{ field, text string }{{"namespace", s.Namespace}, {"serviceAccount", s.ServiceAccount}} {
 		if one.text != "" && (!label.MatchString(one.text) || len(one.text) > 63) {

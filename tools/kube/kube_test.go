@@ -28,6 +28,9 @@ import (
 
 const root = "../.."
 
+// Names that YAML takes for numbers where they are not in quotes.
+const namespace, release = "123", "1e3"
+
 var (
 	separator = regexp.MustCompile(`(?m)^---$`)
 	comment   = regexp.MustCompile(`(?m)^#.*$`)
@@ -127,7 +130,7 @@ func TestManifestsDecodeStrictly(t *testing.T) {
 		t.Fatal(err)
 	}
 	for _, m := range all {
-		text, err := m.Write(t.Context(), belay, "delegates")
+		text, err := m.Write(t.Context(), belay, namespace)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -145,7 +148,7 @@ func TestManifestsDecodeStrictly(t *testing.T) {
 		t.Fatal(err)
 	}
 	for _, c := range charts {
-		text, err := c.Render(root, "eks-prod", "delegates")
+		text, err := c.Render(root, release, namespace)
 		if err == nil {
 			_, err = decode(t, text)
 		}
@@ -159,7 +162,7 @@ func TestChartsDecodeStrictly(t *testing.T) {
 	t.Parallel()
 	seen := []string{}
 	for _, c := range forms.Charts() {
-		text, err := c.Render(root, "prod", "belay")
+		text, err := c.Render(root, release, namespace)
 		if err != nil {
 			t.Errorf("%s, %s: %v", c.Name, c.Title, err)
 			continue

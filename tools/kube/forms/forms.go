@@ -89,11 +89,14 @@ func Manifests(folder string, kinds ...string) ([]Manifest, error) {
 			"the longest names": {
 				"--name", longest, "--token-file", files["token"], "--cluster-role", "view", "--proxy", "http://p:1", "--proxy-user", "u", "--autoscale-max", "2", "--upgrader",
 			},
-			"a manager without TLS": {"--token-file", files["token"], "--manager", "http://belay.internal:7990", "--upgrader"},
+			"a name that YAML takes for a truth": {"--name", "on", "--token-file", files["token"], "--cluster-role", "view", "--proxy", "http://p:1", "--proxy-user", "u", "--upgrader"},
+			"a manager without TLS":              {"--token-file", files["token"], "--manager", "http://belay.internal:7990", "--upgrader"},
 		} {
 			all = append(all, Manifest{kind, name, args})
 		}
-		all = append(all, Manifest{kind, "the longest name without an upgrader", []string{"--name", strings.Repeat("n", 52), "--token-file", files["token"]}})
+		if kind != "helm" {
+			all = append(all, Manifest{kind, "the longest name without an upgrader", []string{"--name", strings.Repeat("n", 52), "--token-file", files["token"]}})
+		}
 	}
 	slices.SortFunc(all, func(a, b Manifest) int { return strings.Compare(a.Kind+a.Name, b.Kind+b.Name) })
 	return all, nil

@@ -1,10 +1,11 @@
+{{- /* The name of a CronJob has 52 characters at most, and the upgrader's is this one and nine more. */ -}}
 {{- define "belay-delegate.name" -}}
 {{- .Values.name | default .Release.Name | trunc 43 | trimSuffix "-" -}}
 {{- end -}}
 
 {{- define "belay-delegate.selector" -}}
 app.kubernetes.io/name: belay-delegate
-app.kubernetes.io/instance: {{ .Release.Name }}
+app.kubernetes.io/instance: {{ .Release.Name | quote }}
 {{- end -}}
 
 {{- define "belay-delegate.labels" -}}
@@ -15,7 +16,7 @@ helm.sh/chart: {{ .Chart.Name }}-{{ .Chart.Version }}
 
 {{- define "belay-delegate.upgraderLabels" -}}
 app.kubernetes.io/name: belay-upgrader
-app.kubernetes.io/instance: {{ .Release.Name }}
+app.kubernetes.io/instance: {{ .Release.Name | quote }}
 app.kubernetes.io/managed-by: {{ .Release.Service }}
 {{- end -}}
 

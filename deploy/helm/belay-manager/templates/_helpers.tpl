@@ -4,7 +4,7 @@
 
 {{- define "belay-manager.selector" -}}
 app.kubernetes.io/name: belay-manager
-app.kubernetes.io/instance: {{ .Release.Name }}
+app.kubernetes.io/instance: {{ .Release.Name | quote }}
 {{- end -}}
 
 {{- define "belay-manager.labels" -}}
