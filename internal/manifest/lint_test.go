@@ -3,6 +3,8 @@ package manifest_test
 import (
 	"bytes"
 	"errors"
+	"fmt"
+	"maps"
 	"os"
 	"path/filepath"
 	"slices"
@@ -55,6 +57,17 @@ spec:
       containers:
       - {name: delegate, image: "belay/delegate:1", ports: [{name: http, containerPort: 3460}], livenessProbe: {httpGet: {path: /api/health, port: http}}, ` + confined + `}
 `
+	jobs = `spec:
+  schedule: "0 * * * *"
+  jobTemplate:
+    spec:
+      template:
+        spec:
+          serviceAccountName: d
+          restartPolicy: Never
+          securityContext: {runAsNonRoot: true, seccompProfile: {type: RuntimeDefault}}
+          containers: [{name: c, image: "c:1", ` + confined + `}]
+`
 )
 
 // rules are what Lint finds in a text.
@@ -75,10 +88,11 @@ func rules(t *testing.T, text string, expected ...string) []string {
 	return slices.Compact(got)
 }
 
-// Each case is sound but for what it says.
+// Each case is sound but for what it says. Those with one fault are kept in a file, from which make e2e-k8s shows them to a
+// real API server.
 func TestRules(t *testing.T) {
 	t.Parallel()
-	found := map[string]bool{}
+	found, one := map[string]bool{}, map[string]string{}
 	for name, tt := range map[string]struct {
 		old, now string   // what is replaced; nothing replaced means now stands behind
 		want     []string // rules
@@ -90,8 +104,8 @@ func TestRules(t *testing.T) {
 		"no name":                         {"", "---\napiVersion: v1\nkind: ConfigMap\nmetadata: {}\n", []string{"yaml"}, nil},
 		"twice":                           {"", "---\napiVersion: v1\nkind: ServiceAccount\nmetadata: {name: d}\n", []string{"duplicate"}, nil},
 		"removed":                         {"apps/v1\nkind", "apps/v1beta2\nkind", []string{"api-removed"}, nil},
-		"another namespace is made":       {"", "---\napiVersion: v1\nkind: Namespace\nmetadata: {name: n}\n---\napiVersion: v1\nkind: ConfigMap\nmetadata: {name: c, namespace: m}\n", []string{"namespace-missing"}, nil},
-		"that namespace is there":         {"", "---\napiVersion: v1\nkind: Namespace\nmetadata: {name: n}\n---\napiVersion: v1\nkind: ConfigMap\nmetadata: {name: c, namespace: m}\n", nil, []string{"Namespace/m"}},
+		"another namespace is made":       {"", "---\napiVersion: v1\nkind: Namespace\nmetadata: {name: made}\n---\napiVersion: v1\nkind: ConfigMap\nmetadata: {name: c, namespace: absent}\n", []string{"namespace-missing"}, nil},
+		"that namespace is there":         {"", "---\napiVersion: v1\nkind: Namespace\nmetadata: {name: made}\n---\napiVersion: v1\nkind: ConfigMap\nmetadata: {name: c, namespace: absent}\n", nil, []string{"Namespace/absent"}},
 		"a Secret's broken data":          {"", "---\napiVersion: v1\nkind: Secret\nmetadata: {name: s}\ntype: x/y\ndata: {a: 'not base64'}\n", []string{"secret-base64"}, nil},
 		"a Secret's text":                 {"", "---\napiVersion: v1\nkind: Secret\nmetadata: {name: s}\ntype: x/y\nstringData: {a: 'not base64'}\n", nil, nil},
 		"a Secret nobody reads":           {"", "---\napiVersion: v1\nkind: Secret\nmetadata: {name: s}\n", []string{"secret-unused"}, nil},
@@ -105,9 +119,9 @@ func TestRules(t *testing.T) {
 		"a volume's Secret":               {"      containers:", "      volumes: [{name: v, projected: {sources: [{secret: {name: s}}]}}]\n      containers:", []string{"secret-missing"}, nil},
 		"a pull secret":                   {"      containers:", "      imagePullSecrets: [{name: s}]\n      containers:", []string{"secret-missing"}, nil},
 		"a secret in the environment":     {"ports:", "env: [{name: DELEGATE_TOKEN, value: abc}], ports:", []string{"secret-in-env"}, nil},
-		"an old autoscaler":               {"", "---\napiVersion: autoscaling/v1\nkind: HorizontalPodAutoscaler\nmetadata: {name: d}\nspec: {maxReplicas: 2, scaleTargetRef: {kind: Deployment, name: d}}\n", []string{"api-old"}, nil},
-		"an autoscaler of nothing":        {"", "---\napiVersion: autoscaling/v2\nkind: HorizontalPodAutoscaler\nmetadata: {name: d}\nspec: {maxReplicas: 2, scaleTargetRef: {kind: Deployment, name: e}}\n", []string{"target-missing"}, nil},
-		"an autoscaler that is stuck":     {"", "---\napiVersion: autoscaling/v2\nkind: HorizontalPodAutoscaler\nmetadata: {name: d}\nspec: {maxReplicas: 1, scaleTargetRef: {kind: Deployment, name: d}}\n", []string{"target-fixed"}, nil},
+		"an old autoscaler":               {"", "---\napiVersion: autoscaling/v1\nkind: HorizontalPodAutoscaler\nmetadata: {name: d}\nspec: {maxReplicas: 2, scaleTargetRef: {apiVersion: apps/v1, kind: Deployment, name: d}}\n", []string{"api-old"}, nil},
+		"an autoscaler of nothing":        {"", "---\napiVersion: autoscaling/v2\nkind: HorizontalPodAutoscaler\nmetadata: {name: d}\nspec: {maxReplicas: 2, scaleTargetRef: {apiVersion: apps/v1, kind: Deployment, name: e}}\n", []string{"target-missing"}, nil},
+		"an autoscaler that is stuck":     {"", "---\napiVersion: autoscaling/v2\nkind: HorizontalPodAutoscaler\nmetadata: {name: d}\nspec: {maxReplicas: 1, scaleTargetRef: {apiVersion: apps/v1, kind: Deployment, name: d}}\n", []string{"target-fixed"}, nil},
 		"an upgrader of nothing":          {"", "---\napiVersion: v1\nkind: ConfigMap\nmetadata: {name: c}\ndata:\n  config.yaml: |\n    mode: Delegate\n    workloadName: e\n", []string{"upgrader-target"}, nil},
 		"an upgrader of no container":     {"", "---\napiVersion: v1\nkind: ConfigMap\nmetadata: {name: c}\ndata:\n  config.yaml: |\n    mode: Delegate\n    workloadName: d\n    containerName: main\n", []string{"upgrader-target"}, nil},
 		"an upgrader of another kind":     {"", "---\napiVersion: v1\nkind: ConfigMap\nmetadata: {name: c}\ndata:\n  config.yaml: |\n    mode: Delegate\n    workloadKind: StatefulSet\n    workloadName: d\n", []string{"upgrader-target"}, nil},
@@ -122,7 +136,7 @@ func TestRules(t *testing.T) {
 		"a role for one Deployment":       {"", "---\napiVersion: rbac.authorization.k8s.io/v1\nkind: Role\nmetadata: {name: r}\nrules: [{apiGroups: [apps], resources: [deployments], resourceNames: [d], verbs: [get, patch]}]\n", nil, nil},
 		"an account that is not there":    {"serviceAccountName: d", "serviceAccountName: e", []string{"service-account-missing"}, nil},
 		"no account":                      {"      serviceAccountName: d\n", "", []string{"no-service-account"}, nil},
-		"privileged":                      {"securityContext: {allow", "securityContext: {privileged: true, allow", []string{"privileged"}, nil},
+		"privileged":                      {"securityContext: {allowPrivilegeEscalation: false", "securityContext: {privileged: true", []string{"privilege-escalation", "privileged"}, nil},
 		"the node's network":              {"      containers:", "      hostNetwork: true\n      containers:", []string{"privileged"}, nil},
 		"the node's files":                {"      containers:", "      volumes: [{name: v, hostPath: {path: /}}]\n      containers:", []string{"privileged"}, nil},
 		"root":                            {"securityContext: {allow", "securityContext: {runAsUser: 0, allow", []string{"runs-as-root"}, nil},
@@ -135,10 +149,10 @@ func TestRules(t *testing.T) {
 		"no probe":                        {"livenessProbe: {httpGet: {path: /api/health, port: http}}, ", "", []string{"no-probe"}, nil},
 		"a probe of another port":         {"port: http}", "port: 8080}", []string{"probe-port"}, nil},
 		"a selector of others":            {"labels: {app: d}", "labels: {app: e}", []string{"selector-mismatch"}, nil},
-		"a Service of others":             {"", "---\napiVersion: v1\nkind: Service\nmetadata: {name: s}\nspec: {selector: {app: e}}\n", []string{"selector-mismatch"}, nil},
+		"a Service of others":             {"", "---\napiVersion: v1\nkind: Service\nmetadata: {name: s}\nspec: {selector: {app: e}, ports: [{port: 80}]}\n", []string{"selector-mismatch"}, nil},
 		"a budget of others":              {"", "---\napiVersion: policy/v1\nkind: PodDisruptionBudget\nmetadata: {name: s}\nspec: {selector: {matchLabels: {app: e}}}\n", []string{"selector-mismatch"}, nil},
 		"the latest image":                {"belay/delegate:1", "registry:5000/belay/delegate", []string{"image-latest"}, nil},
-		"a long CronJob":                  {"", "---\napiVersion: batch/v1\nkind: CronJob\nmetadata: {name: " + strings.Repeat("n", 53) + "}\n", []string{"name-too-long"}, nil},
+		"a long CronJob":                  {"", "---\napiVersion: batch/v1\nkind: CronJob\nmetadata: {name: " + strings.Repeat("n", 53) + "}\n" + jobs, []string{"name-too-long"}, nil},
 		"a script with a foreign comment": {"ports:", `env: [{name: INIT_SCRIPT, value: "// hello"}], ports:`, []string{"init-script"}, nil},
 		"a script that must be root":      {"ports:", `env: [{name: INIT_SCRIPT, value: "apt-get install -y npm"}], ports:`, []string{"init-script"}, nil},
 		"a script for one processor":      {"ports:", `env: [{name: INIT_SCRIPT, value: "curl -LO https://example.com/tool_amd64"}], ports:`, []string{"init-script"}, nil},
@@ -161,8 +175,11 @@ func TestRules(t *testing.T) {
 			if diff := cmp.Diff(want, rules(t, text, tt.expect...)); diff != "" {
 				t.Errorf("rules (-want +got):\n%s", diff)
 			}
-			for _, one := range want {
-				found[one] = true
+			for _, rule := range want {
+				found[rule] = true
+			}
+			if len(want) == 1 {
+				one[want[0]+": "+name] = text
 			}
 		})
 	}
@@ -171,6 +188,11 @@ func TestRules(t *testing.T) {
 			t.Errorf("no case finds %s", r.ID)
 		}
 	}
+	var all strings.Builder
+	for _, name := range slices.Sorted(maps.Keys(one)) {
+		fmt.Fprintf(&all, "-- %s --\n%s\n", name, strings.TrimSpace(one[name]))
+	}
+	golden(t, "lint-rules.txtar", []byte(all.String()))
 }
 
 func TestTheLineOfAFinding(t *testing.T) {

@@ -168,3 +168,66 @@ func TestE2ERemovedVersions(t *testing.T) {
 		}
 	}
 }
+
+// What lint says of each of its rules, that an API server finds it too or not, is so. The cases are those of its own test,
+// each with one fault.
+func TestE2ELintRules(t *testing.T) {
+	t.Parallel()
+	var rules []struct {
+		ID     string `json:"id"`
+		Server bool   `json:"server"`
+	}
+	out, _ := runBelay(t, 0, nil, "delegate", "manifest", "lint", "--rules", "-o", "json")
+	if err := json.Unmarshal([]byte(out), &rules); err != nil {
+		t.Fatal(err)
+	}
+	refusals := map[string]string{
+		"api-removed": "no matches for kind", "name-too-long": "must be no more than 52 characters", "namespace-missing": `namespaces "absent" not found`,
+		"secret-base64": "illegal base64 data", "selector-mismatch": "`selector` does not match template `labels`", "yaml": "error",
+	}
+	// Kubernetes looks at the selector of a workload, and not at those that others have for its pods.
+	accepted := []string{"selector-mismatch: a Service of others", "selector-mismatch: a budget of others"}
+	cases := casesOf(t)
+	for _, r := range rules {
+		if r.Server != (refusals[r.ID] != "") {
+			t.Errorf("lint says of %s that the server finds it: %v", r.ID, r.Server)
+		}
+		if !slices.ContainsFunc(cases, func(c [2]string) bool { return strings.HasPrefix(c[0], r.ID+": ") }) {
+			t.Errorf("no case of %s", r.ID)
+		}
+	}
+	for _, c := range cases {
+		t.Run(c[0], func(t *testing.T) {
+			t.Parallel()
+			namespace := namespaceOf(t)
+			does(t, "", "create", "namespace", namespace)
+			rule, _, _ := strings.Cut(c[0], ": ")
+			want := refusals[rule]
+			if slices.Contains(accepted, c[0]) {
+				want = ""
+			}
+			a := kubectl(t, c[1], "--kubeconfig", cluster.configIn(t, namespace), "apply", "--server-side", "--validate=strict", "-f", "-")
+			if (a.code == 0) != (want == "") || !strings.Contains(a.err, want) {
+				t.Errorf("code %d, want %q\n%s\n%s", a.code, want, a.err, c[1])
+			}
+		})
+	}
+}
+
+// casesOf are the title and the text of each case, in the form of txtar.
+func casesOf(t *testing.T) [][2]string {
+	t.Helper()
+	text, err := os.ReadFile(root + "/internal/manifest/testdata/golden/lint-rules.txtar")
+	if err != nil {
+		t.Fatal(err)
+	}
+	var all [][2]string
+	for line := range strings.Lines(string(text)) {
+		if title, found := strings.CutPrefix(line, "-- "); found {
+			all = append(all, [2]string{strings.TrimSuffix(title, " --\n")})
+			continue
+		}
+		all[len(all)-1][1] += line
+	}
+	return all
+}

@@ -71,11 +71,25 @@ func (s *server) start() error {
 	api, err := s.run("kube-apiserver", "--etcd-servers", store, "--cert-dir", filepath.Dir(s.authority()),
 		"--bind-address=127.0.0.1", "--advertise-address=127.0.0.1", "--secure-port", strconv.Itoa(s.port), "--endpoint-reconciler-type=none",
 		"--service-account-issuer", issuer, "--service-account-signing-key-file", key, "--service-account-key-file", key,
-		"--service-cluster-ip-range=10.0.0.0/24", "--authorization-mode=Node,RBAC", "--token-auth-file", filepath.Join(s.folder, "tokens.csv"))
+		"--service-cluster-ip-range=10.0.0.0/24", "--allow-privileged=true", "--authorization-mode=Node,RBAC", "--token-auth-file", filepath.Join(s.folder, "tokens.csv"))
 	if err != nil {
 		return err
 	}
 	return s.ready(etcd, api)
+}
+
+// configIn is a file like config, for objects that name no namespace.
+func (s *server) configIn(t *testing.T, namespace string) string {
+	t.Helper()
+	text, err := os.ReadFile(s.config())
+	if err != nil {
+		t.Fatal(err)
+	}
+	const context = `"user":"admin"}`
+	if strings.Count(string(text), context) != 1 {
+		t.Fatalf("no context in %s", text)
+	}
+	return file(t, strings.Replace(string(text), context, `"user":"admin","namespace":"`+namespace+`"}`, 1))
 }
 
 // write writes the key of the service accounts' tokens, the token of the admin, and the file with which kubectl finds the

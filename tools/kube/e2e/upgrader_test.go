@@ -219,7 +219,7 @@ func TestE2EUpgraderIsRefused(t *testing.T) {
 		"another namespace": {changed("namespace: "+namespace, "namespace: default"), own, denied, []string{
 			"the API server answered 403", `in the namespace "default"`,
 		}},
-		"another container":    {changed("containerName: delegate", "containerName: main"), own, failed, []string{`has no container "main"; it has delegate`}},
+		"another container": {changed("containerName: delegate", "containerName: main"), own, failed, []string{`has no container "main"; it has delegate`}},
 		"another workload, of all that it might": {changed("workloadName: eks-prod", "workloadName: newdel"), wide, failed, []string{
 			`the API server answered 404: deployments.apps "newdel" not found. Set workloadKind, workloadName and namespace`,
 		}},
