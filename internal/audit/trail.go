@@ -54,6 +54,7 @@ const (
 
 	DelegateRead        Action = "delegate.read"
 	DelegatePing        Action = "delegate.ping"
+	DelegateTag         Action = "delegate.tag"
 	DelegateTokenRead   Action = "delegate-token.read"
 	DelegateTokenCreate Action = "delegate-token.create"
 	DelegateTokenRevoke Action = "delegate-token.revoke"
@@ -82,7 +83,7 @@ func needs(a Action) Role {
 		ServiceRead, EnvironmentRead, InfrastructureRead:
 		return Viewer
 	case ConnectorCreate, ConnectorUpdate, ConnectorDelete, ConnectorTest, ConnectorUse, ConnectorPreflight,
-		SecretCreate, SecretUpdate, SecretDelete, DelegatePing, DelegateTokenRead,
+		SecretCreate, SecretUpdate, SecretDelete, DelegatePing, DelegateTag, DelegateTokenRead,
 		ServiceCreate, ServiceUpdate, ServiceDelete, EnvironmentCreate, EnvironmentUpdate, EnvironmentDelete, InfrastructureCreate, InfrastructureUpdate, InfrastructureDelete:
 		return Editor
 	case OrganizationCreate, OrganizationUpdate, OrganizationDelete, ProjectCreate, ProjectUpdate, ProjectDelete,

@@ -38,12 +38,15 @@ type delegateBody struct {
 	Project   string    `json:"project"`
 	Connected bool      `json:"connected"`
 	LastSeen  time.Time `json:"lastSeen"`
+	Revoked   bool      `json:"tokenRevoked"`
 	Draining  bool      `json:"draining"`
 	Busy      string    `json:"busy"`
 }
 
 func (d delegateBody) word() cell {
 	switch {
+	case d.Revoked:
+		return cell{"Token revoked", breaks}
 	case !d.Connected:
 		return cell{"Silent", breaks}
 	case d.Draining:

@@ -26,6 +26,7 @@ type Verdict string
 const (
 	Eligible     Verdict = "eligible"
 	OtherScope   Verdict = "other-scope"
+	TokenRevoked Verdict = "token-revoked"
 	Silent       Verdict = "silent"
 	LacksTag     Verdict = "lacks-tag"
 	CannotDo     Verdict = "cannot-do"
@@ -69,6 +70,8 @@ func Judge(need Need, d Delegate, now time.Time) (Verdict, string) {
 	switch {
 	case !d.Scope.Contains(need.Scope):
 		return OtherScope, fmt.Sprintf("its token belongs to %s, the work to %s", d.Scope, need.Scope)
+	case d.Revoked:
+		return TokenRevoked, "its token was revoked"
 	case !d.Alive(now):
 		return Silent, "silent for " + roughly(now.Sub(d.LastSeen))
 	}
@@ -97,7 +100,7 @@ func Judge(need Need, d Delegate, now time.Time) (Verdict, string) {
 
 // nearness orders verdicts by how little would have to change.
 func nearness(v Verdict) int {
-	order := []Verdict{Eligible, OverItsLimit, IsDraining, GaveBack, TooOld, CannotDo, LacksTag, Silent, OtherScope}
+	order := []Verdict{Eligible, OverItsLimit, IsDraining, GaveBack, TooOld, CannotDo, LacksTag, Silent, TokenRevoked, OtherScope}
 	return slices.Index(order, v)
 }
 
@@ -144,6 +147,8 @@ func (c Choice) Sentence() string {
 			return "No delegate with " + all(c.Need.Selectors) + " is connected."
 		}
 		return "No delegate is connected."
+	case TokenRevoked:
+		return "The token of every delegate was revoked; install one again with a token that is active."
 	case OtherScope:
 		return fmt.Sprintf("No delegate belongs to %s or a wider scope.", c.Need.Scope)
 	case Eligible:

@@ -37,6 +37,7 @@ func TestJudge(t *testing.T) {
 		"its name is a tag":                  {delegate.Need{Scope: project, Selectors: []string{"EKS-Prod-1"}}, one("eks-prod-1", nil), delegate.Eligible, ""},
 		"all tags must be there":             {delegate.Need{Scope: project, Selectors: []string{"eks", "frankfurt"}}, one("d", nil), delegate.LacksTag, "lacks frankfurt"},
 		"silent for long":                    {delegate.Need{Scope: project}, one("d", func(d *delegate.Delegate) { d.LastSeen = now().Add(-22 * time.Minute) }), delegate.Silent, "silent for 22 min"},
+		"its token was revoked":              {delegate.Need{Scope: project}, one("d", func(d *delegate.Delegate) { d.Revoked = true }), delegate.TokenRevoked, "its token was revoked"},
 		"another organization's":             {delegate.Need{Scope: project}, one("d", func(d *delegate.Delegate) { d.Scope.Org = "other" }), delegate.OtherScope, "its token belongs to other"},
 		"a project's does not serve the org": {delegate.Need{Scope: scope.Scope{Account: "a", Org: "o"}}, one("d", func(d *delegate.Delegate) { d.Scope = project }), delegate.OtherScope, ""},
 		"another account's":                  {delegate.Need{Scope: scope.Scope{Account: "b"}}, one("d", nil), delegate.OtherScope, ""},

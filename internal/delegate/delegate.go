@@ -59,20 +59,22 @@ type Delegate struct {
 	IP          string
 	Type        string // KUBERNETES, HELM_DELEGATE, DOCKER, …
 	Description string
-	Tags        []string
+	Tags        []string // what it says itself; the registry adds those that its group is given
 	Version     Version  // zero when it did not say
 	Kinds       []string // task types that it can do; empty means it did not say, which is any
 
 	RegisteredAt time.Time
 	LastSeen     time.Time
+	// Revoked: its token was revoked, or is gone, so it is cut off.
+	Revoked bool
 	// Draining: it finishes what it has and takes nothing new.
 	Draining bool
 	// Busy says why it takes nothing now, such as "CPU at 93 %, threshold 80 %"; empty when it does.
 	Busy string
 }
 
-// Alive reports whether the delegate was heard lately enough to be given work.
-func (d Delegate) Alive(now time.Time) bool { return now.Sub(d.LastSeen) < SilentAfter }
+// Alive reports whether the delegate may be heard, and was lately enough to be given work.
+func (d Delegate) Alive(now time.Time) bool { return !d.Revoked && now.Sub(d.LastSeen) < SilentAfter }
 
 // HasTag reports whether the delegate has a tag. Its name is one, and case does not matter.
 func (d Delegate) HasTag(tag string) bool {

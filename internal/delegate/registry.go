@@ -19,6 +19,9 @@ type registryStore interface {
 	SaveSeen(ctx context.Context, seen map[ID]time.Time) error
 	Delegates(ctx context.Context) ([]Delegate, error)
 	DeleteDelegates(ctx context.Context, ids []ID) error
+	// SaveGroup keeps the tags that a group is given, or nothing of it when there are none.
+	SaveGroup(ctx context.Context, g Group) error
+	Groups(ctx context.Context) ([]Group, error)
 }
 
 // Registry is the delegates of this manager and their presence.
@@ -27,10 +30,14 @@ type Registry struct {
 	Audit *audit.Trail
 	Log   *slog.Logger
 	Now   func() time.Time
+	// Tagged is told of the delegates whose group was given other tags: they may take other work now.
+	Tagged func([]ID)
 
 	mu      sync.RWMutex
 	all     map[ID]*entry
 	account map[string]map[ID]*entry
+	given   map[place]*given
+	tagging sync.Mutex // one change of tags at a time
 }
 
 type entry struct {
@@ -45,14 +52,21 @@ func (r *Registry) Load(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	groups, err := r.Store.Groups(ctx)
+	if err != nil {
+		return err
+	}
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	r.all, r.account = map[ID]*entry{}, map[string]map[ID]*entry{}
+	r.all, r.account, r.given = map[ID]*entry{}, map[string]map[ID]*entry{}, map[place]*given{}
 	now := r.Now()
+	for _, g := range groups {
+		r.given[place{g.Scope, g.Name}] = &given{tags: g.Given, peopled: now}
+	}
 	for _, d := range list {
 		// What is written down may be a minute old, and the manager was away: a delegate that was there lately gets the
 		// time of one heartbeat to show itself before it counts as silent.
-		if recently := now.Add(-SilentAfter + 2*HeartbeatEvery); now.Sub(d.LastSeen) < SilentAfter+2*persistEvery && d.LastSeen.Before(recently) {
+		if recently := now.Add(-SilentAfter + 2*HeartbeatEvery); !d.Revoked && now.Sub(d.LastSeen) < SilentAfter+2*persistEvery && d.LastSeen.Before(recently) {
 			d.LastSeen = recently
 		}
 		r.putLocked(&entry{Delegate: d, persisted: d.LastSeen})
@@ -81,7 +95,7 @@ func (r *Registry) dropLocked(id ID) {
 // gets its id back when the old one is silent, see quietAfter, or says so itself by sending the id.
 func (r *Registry) Register(ctx context.Context, d Delegate) (Delegate, error) {
 	now := r.Now().UTC()
-	d.LastSeen, d.RegisteredAt, d.Draining, d.Busy = now, now, false, ""
+	d.LastSeen, d.RegisteredAt, d.Draining, d.Busy, d.Revoked = now, now, false, "", false
 	r.mu.Lock()
 	if old, ok := r.all[d.ID]; ok && old.Scope.Account == d.Scope.Account && old.TokenID == d.TokenID {
 		d.RegisteredAt = old.RegisteredAt
@@ -90,12 +104,14 @@ func (r *Registry) Register(ctx context.Context, d Delegate) (Delegate, error) {
 	} else {
 		d.ID = NewID()
 	}
-	r.putLocked(&entry{Delegate: d, persisted: now})
+	e := &entry{Delegate: d, persisted: now}
+	r.putLocked(e)
+	shown := r.shownLocked(e)
 	r.mu.Unlock()
 	if err := r.Store.SaveDelegate(ctx, d); err != nil {
 		return Delegate{}, err
 	}
-	return d, nil
+	return shown, nil
 }
 
 // quietAfter is when nobody lives under an id any more: a delegate is heard at each poll and at each heartbeat.
@@ -124,7 +140,7 @@ func (r *Registry) Adopt(ctx context.Context, d Delegate) (Delegate, error) {
 		return Delegate{}, fault.New(fault.Invalid, "the delegate id is not one that a manager gave out; register again")
 	}
 	now := r.Now().UTC()
-	d.LastSeen, d.RegisteredAt = now, now
+	d.LastSeen, d.RegisteredAt, d.Revoked = now, now, false
 	r.mu.Lock()
 	if old, ok := r.all[d.ID]; ok {
 		if old.Scope.Account != d.Scope.Account || old.TokenID != d.TokenID {
@@ -133,9 +149,11 @@ func (r *Registry) Adopt(ctx context.Context, d Delegate) (Delegate, error) {
 		}
 		d.RegisteredAt = old.RegisteredAt
 	}
-	r.putLocked(&entry{Delegate: d, persisted: now})
+	e := &entry{Delegate: d, persisted: now}
+	r.putLocked(e)
+	shown := r.shownLocked(e)
 	r.mu.Unlock()
-	return d, r.Store.SaveDelegate(ctx, d)
+	return shown, r.Store.SaveDelegate(ctx, d)
 }
 
 // Report is what a heartbeat says beside "I live".
@@ -161,7 +179,7 @@ func (r *Registry) Seen(account string, id ID, report *Report) (Delegate, error)
 			e.Tags = report.Tags
 		}
 	}
-	return e.Delegate, nil
+	return r.shownLocked(e), nil
 }
 
 // Delegate is one delegate of an account.
@@ -172,7 +190,7 @@ func (r *Registry) Delegate(account string, id ID) (Delegate, error) {
 	if !ok || e.Scope.Account != account {
 		return Delegate{}, fault.New(fault.NotFound, "delegate %s is not registered", id)
 	}
-	return e.Delegate, nil
+	return r.shownLocked(e), nil
 }
 
 // InAccount are all delegates of an account, by name.
@@ -180,7 +198,7 @@ func (r *Registry) InAccount(account string) []Delegate {
 	r.mu.RLock()
 	out := make([]Delegate, 0, len(r.account[account]))
 	for _, e := range r.account[account] {
-		out = append(out, e.Delegate)
+		out = append(out, r.shownLocked(e))
 	}
 	r.mu.RUnlock()
 	slices.SortFunc(out, func(a, b Delegate) int {
@@ -212,7 +230,7 @@ func (r *Registry) Choose(need Need) Choice {
 	return Choose(need, list, now)
 }
 
-// CutOff makes every delegate of a token silent and gives their ids.
+// CutOff marks every delegate of a token as revoked, which is as good as silent, and gives their ids.
 func (r *Registry) CutOff(tokenID string) []ID {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -220,10 +238,27 @@ func (r *Registry) CutOff(tokenID string) []ID {
 	for id, e := range r.all {
 		if e.TokenID == tokenID {
 			ids = append(ids, id)
-			e.LastSeen = r.Now().Add(-SilentAfter)
+			e.Revoked = true
 		}
 	}
 	return ids
+}
+
+// Drop forgets the delegates of a scope that was deleted, and of all inside it, with what their groups were given. Their
+// rows went with the scope.
+func (r *Registry) Drop(at scope.Scope) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	for id, e := range r.account[at.Account] {
+		if at.Contains(e.Scope) {
+			r.dropLocked(id)
+		}
+	}
+	for where := range r.given {
+		if at.Contains(where.at) {
+			delete(r.given, where)
+		}
+	}
 }
 
 // Forget removes a delegate that says good-bye.
@@ -266,11 +301,15 @@ func (r *Registry) persist(ctx context.Context) error {
 			e.dirty, e.persisted = false, now
 		}
 	}
+	abandoned := r.abandonedLocked(now)
 	r.mu.Unlock()
 	if len(gone) > 0 {
 		if err := r.Store.DeleteDelegates(ctx, gone); err != nil {
 			return err
 		}
+	}
+	if err := r.clear(ctx, abandoned); err != nil {
+		return err
 	}
 	if len(seen) == 0 {
 		return nil

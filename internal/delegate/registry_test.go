@@ -58,6 +58,14 @@ func (m *memory) Delegates(context.Context) ([]delegate.Delegate, error) {
 	return all, nil
 }
 
+func (*memory) AppendAudit(context.Context, audit.Entry) error { return nil }
+
+func (*memory) AuditEntries(context.Context, audit.Filter) ([]audit.Entry, error) { return nil, nil }
+
+func (*memory) SaveGroup(context.Context, delegate.Group) error { return nil }
+
+func (*memory) Groups(context.Context) ([]delegate.Group, error) { return nil, nil }
+
 func (m *memory) DeleteDelegates(_ context.Context, ids []delegate.ID) error {
 	m.mu.Lock()
 	defer m.mu.Unlock()

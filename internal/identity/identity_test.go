@@ -11,6 +11,7 @@ import (
 	"github.com/belay-dev/belay/internal/audit"
 	"github.com/belay-dev/belay/internal/fault"
 	"github.com/belay-dev/belay/internal/identity"
+	"github.com/belay-dev/belay/internal/org"
 	"github.com/belay-dev/belay/internal/scope"
 	"github.com/belay-dev/belay/internal/store"
 )
@@ -22,6 +23,12 @@ func service(t *testing.T, now func() time.Time) *identity.Service {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { _ = s.Close() })
+	if err := s.CreateOrganization(t.Context(), org.Organization{Account: "acct", ID: "o", Name: "o"}); err != nil {
+		t.Fatal(err)
+	}
+	if err := s.CreateProject(t.Context(), org.Project{Account: "acct", Org: "o", ID: "p", Name: "p"}); err != nil {
+		t.Fatal(err)
+	}
 	log := slog.New(slog.DiscardHandler)
 	return &identity.Service{Store: s, Audit: &audit.Trail{Store: s, Log: log, Now: now}, Log: log, Now: now}
 }

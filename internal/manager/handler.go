@@ -20,7 +20,9 @@ import (
 	"github.com/belay-dev/belay/internal/api/ng"
 	"github.com/belay-dev/belay/internal/api/openapi"
 	v1 "github.com/belay-dev/belay/internal/api/v1"
+	"github.com/belay-dev/belay/internal/delegate"
 	"github.com/belay-dev/belay/internal/identity"
+	"github.com/belay-dev/belay/internal/task"
 	"github.com/belay-dev/belay/internal/web"
 )
 
@@ -47,7 +49,12 @@ func (m *Manager) newHandler() *handler {
 	m.link = &link.Server{
 		Tokens: m.Tokens, Delegates: m.Registry, Queue: m.Queue, Accounts: m.Orgs, Bell: m.Bell, Log: c.Log, Now: now, Metrics: m.prometheus,
 	}
-	m.Tokens.Revoked = m.link.Revoke
+	m.Tokens.Revoked, m.Orgs.Deleted = m.link.Revoke, m.link.Deleted
+	m.Registry.Tagged = func(ids []delegate.ID) {
+		for _, id := range ids {
+			m.Bell.Ring(task.DelegateTopic(id)) // its parked poll looks at what it may take now
+		}
+	}
 	nextGen := &ng.Server{
 		Edge: edge, Connectors: m.Connectors, Secrets: m.Secrets, Organizations: m.Orgs, Tokens: m.Tokens, Delegates: m.Registry,
 		Definitions: m.Definitions, Issuer: m.Issuer, URL: m.url, Now: now,
@@ -55,7 +62,7 @@ func (m *Manager) newHandler() *handler {
 	older := &fg.Server{Edge: edge, Connectors: m.Connectors, Secrets: m.Secrets, Texts: m.Store, Log: c.Log}
 	own := &v1.Server{
 		Edge: edge, Connectors: m.Connectors, Preflights: m.Preflights, Keys: m.Identity, Trail: m.Trail, Accounts: m.Orgs, Tokens: m.Tokens, Delegates: m.Registry,
-		Pinger: &pinger{Queue: m.Queue, Audit: m.Trail}, Tasks: &taskReader{Store: m.Store, Audit: m.Trail}, Issuer: m.Issuer,
+		Pinger: &pinger{Queue: m.Queue, Fleet: m.Registry, Audit: m.Trail}, Tasks: &taskReader{Store: m.Store, Audit: m.Trail}, Issuer: m.Issuer,
 		URL: m.url, Pages: docs.Errors(), Version: c.Version, Now: now,
 	}
 	m.pages = &web.Server{

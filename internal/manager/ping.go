@@ -4,12 +4,14 @@ import (
 	"cmp"
 	"context"
 	"encoding/json"
+	"slices"
 	"strings"
 	"time"
 	"unicode"
 	"unicode/utf8"
 
 	"github.com/belay-dev/belay/internal/audit"
+	"github.com/belay-dev/belay/internal/delegate"
 	"github.com/belay-dev/belay/internal/fault"
 	"github.com/belay-dev/belay/internal/protocol"
 	"github.com/belay-dev/belay/internal/scope"
@@ -19,7 +21,18 @@ import (
 // pinger asks a delegate to answer, by a durable task like any other: it proves the whole path.
 type pinger struct {
 	Queue *task.Queue
+	Fleet interface {
+		InAccount(account string) []delegate.Delegate
+	}
 	Audit *audit.Trail
+}
+
+// known reports whether a delegate that serves the scope has the name, or the tag: those that are silent are known too.
+func (p *pinger) known(at scope.Scope, name string) bool {
+	now := time.Now()
+	return slices.ContainsFunc(p.Fleet.InAccount(at.Account), func(d delegate.Delegate) bool {
+		return d.Scope.Contains(at) && d.HasTag(name) && now.Sub(d.LastSeen) <= delegate.GoneAfter
+	})
 }
 
 // pingKind is the task type of a ping. A delegate that dies with it is replaced soon.
@@ -27,10 +40,13 @@ func pingKind() task.Kind {
 	return task.Kind{Name: protocol.TypePing, RetrySafe: true, Timeout: time.Minute, Lease: 10 * time.Second}
 }
 
-// Ping returns the delegate's answer and how long it took to come.
+// Ping returns the delegate's answer and how long it took to come. It fails with NotFound when there is no such delegate.
 func (p *pinger) Ping(ctx context.Context, who audit.Caller, at scope.Scope, name string) (protocol.Pong, time.Duration, error) {
 	if err := p.Audit.Allow(ctx, who, audit.DelegatePing, at, "delegate/"+name); err != nil {
 		return protocol.Pong{}, 0, err
+	}
+	if !p.known(at, name) {
+		return protocol.Pong{}, 0, fault.New(fault.NotFound, "no delegate of %s has the name or tag %.128q; `belay delegate list` shows those that there are", at, name)
 	}
 	began := time.Now()
 	t, err := p.Queue.Submit(ctx, task.Task{Scope: at, Kind: protocol.TypePing, Subject: name, Params: []byte(`{}`), Selectors: []string{name}})

@@ -138,6 +138,29 @@ func FromGroup(g DelegateGroup) DelegateGroupDetails {
 	return out
 }
 
+// DelegateGroupTags are the tags that a group of delegates is given.
+type DelegateGroupTags struct {
+	Tags []string `json:"tags"`
+}
+
+// DelegateGroupDTO is a group of delegates with its tags.
+type DelegateGroupDTO struct {
+	AccountIdentifier string   `json:"accountIdentifier"`
+	OrgIdentifier     *string  `json:"orgIdentifier"`
+	ProjectIdentifier *string  `json:"projectIdentifier"`
+	Name              string   `json:"name"`
+	Identifier        string   `json:"identifier"` // the name too, by which the calls find the group
+	Tags              []string `json:"tags"`
+}
+
+// FromDelegateGroup is a group with some tags.
+func FromDelegateGroup(g delegate.Group, tags []string) DelegateGroupDTO {
+	return DelegateGroupDTO{
+		AccountIdentifier: g.Scope.Account, OrgIdentifier: notEmpty(g.Scope.Org), ProjectIdentifier: notEmpty(g.Scope.Project),
+		Name: g.Name, Identifier: g.Name, Tags: append([]string{}, tags...),
+	}
+}
+
 // LatestVersion is the newest delegate version that the manager knows.
 type LatestVersion struct {
 	LatestSupportedVersion        string `json:"latestSupportedVersion"`

@@ -92,6 +92,8 @@ type Service struct {
 	Audit *audit.Trail
 	Log   *slog.Logger
 	Now   func() time.Time
+	// Deleted is told of each organization and project that is gone, so that its delegates are cut off at once.
+	Deleted func(scope.Scope)
 }
 
 // CreateAccount makes an account with its default organization. It is for the one who runs the manager, so no caller
@@ -186,7 +188,7 @@ func (s *Service) DeleteOrganization(ctx context.Context, who audit.Caller, id s
 	if id == DefaultOrganization {
 		return fault.New(fault.Invalid, "the organization %q stays: entities that name no organization belong to it", id)
 	}
-	return s.Store.DeleteOrganization(ctx, who.Account, id)
+	return s.deleted(scope.Scope{Account: who.Account, Org: id}, s.Store.DeleteOrganization(ctx, who.Account, id))
 }
 
 // CreateProject adds a project to an organization.
@@ -255,7 +257,14 @@ func (s *Service) DeleteProject(ctx context.Context, who audit.Caller, org, id s
 	if err := s.Audit.Allow(ctx, who, audit.ProjectDelete, at, "project/"+id); err != nil {
 		return err
 	}
-	return s.Store.DeleteProject(ctx, who.Account, org, id)
+	return s.deleted(at, s.Store.DeleteProject(ctx, who.Account, org, id))
+}
+
+func (s *Service) deleted(at scope.Scope, err error) error {
+	if err == nil && s.Deleted != nil {
+		s.Deleted(at)
+	}
+	return err
 }
 
 func orMade(id, name string) string {

@@ -20,7 +20,7 @@ func scanDelegate(row scanner) (d delegate.Delegate, err error) {
 	var tags, kinds, version string
 	var registered, seen int64
 	err = row.Scan(&d.ID, &d.Scope.Account, &d.Scope.Org, &d.Scope.Project, &d.TokenID, &d.Name, &d.HostName, &d.IP, &d.Type, &d.Description,
-		&tags, &version, &kinds, &registered, &seen, &d.Draining, &d.Busy)
+		&tags, &version, &kinds, &registered, &seen, &d.Draining, &d.Busy, &d.Revoked)
 	if err != nil {
 		return d, err
 	}
@@ -76,7 +76,10 @@ func (s *Store) SaveSeen(ctx context.Context, seen map[delegate.ID]time.Time) (e
 // Delegates lists every delegate of every account.
 func (s *Store) Delegates(ctx context.Context) (_ []delegate.Delegate, err error) {
 	defer fault.Wrap(&err, "list delegates")
-	return all(ctx, s.reads, scanDelegate, `SELECT `+delegateColumns+` FROM delegates ORDER BY id`)
+	return all(ctx, s.reads, scanDelegate, `
+		SELECT `+delegateColumns+`, token_id <> '' AND NOT EXISTS (
+			SELECT 1 FROM tokens WHERE tokens.account = delegates.account AND tokens.id = delegates.token_id AND tokens.revoked_at = 0)
+		FROM delegates ORDER BY id`)
 }
 
 // DeleteDelegates removes delegates; those that are not there are no error.
@@ -96,4 +99,38 @@ func (s *Store) DeleteDelegates(ctx context.Context, ids []delegate.ID) (err err
 		}
 	}
 	return nil
+}
+
+// SaveGroup keeps the tags that a group of delegates is given, or nothing of it when there are none. It fails with Invalid
+// when its scope is not there.
+func (s *Store) SaveGroup(ctx context.Context, g delegate.Group) (err error) {
+	defer fault.Wrap(&err, "save the tags of the delegates %q", g.Name)
+	return s.write(ctx, func(ctx context.Context, tx *session) error {
+		if len(g.Given) == 0 {
+			_, err := tx.exec(ctx, `DELETE FROM delegate_groups WHERE account = $1 AND org = $2 AND project = $3 AND name = $4`,
+				g.Scope.Account, g.Scope.Org, g.Scope.Project, g.Name)
+			return err
+		}
+		if err := inside(ctx, tx, g.Scope); err != nil {
+			return err
+		}
+		_, err := tx.exec(ctx, `
+			INSERT INTO delegate_groups (account, org, project, name, tags) VALUES ($1, $2, $3, $4, $5)
+			ON CONFLICT (account, org, project, name) DO UPDATE SET tags = excluded.tags`,
+			g.Scope.Account, g.Scope.Org, g.Scope.Project, g.Name, encoded(g.Given))
+		return err
+	})
+}
+
+// Groups lists the groups of delegates of every account that are given tags.
+func (s *Store) Groups(ctx context.Context) (_ []delegate.Group, err error) {
+	defer fault.Wrap(&err, "list the tags of delegates")
+	return all(ctx, s.reads, func(row scanner) (g delegate.Group, err error) {
+		var tags string
+		if err := row.Scan(&g.Scope.Account, &g.Scope.Org, &g.Scope.Project, &g.Name, &tags); err != nil {
+			return g, err
+		}
+		err = decoded(tags, &g.Given)
+		return g, err
+	}, `SELECT account, org, project, name, tags FROM delegate_groups ORDER BY account, org, project, name`)
 }

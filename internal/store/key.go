@@ -2,6 +2,7 @@ package store
 
 import (
 	"context"
+	"slices"
 	"time"
 
 	"github.com/belay-dev/belay/internal/audit"
@@ -40,18 +41,52 @@ func scanKey(row scanner) (k identity.Key, err error) {
 	return k, nil
 }
 
-// SaveKey adds an API key. It fails with Conflict when its id is taken: a key is never replaced.
+// SaveKey adds an API key. It fails with Conflict when its id is taken: a key is never replaced; and with Invalid when it
+// has a role where there is nothing: whoever made something there later would not know of it.
 func (s *Store) SaveKey(ctx context.Context, k identity.Key) (err error) {
 	defer fault.Wrap(&err, "save API key %q", k.ID)
-	grants := make([]grant, 0, len(k.Grants))
-	for _, g := range k.Grants {
-		grants = append(grants, grant{g.Scope.Account, g.Scope.Org, g.Scope.Project, string(g.Role)})
-	}
 	return s.write(ctx, func(ctx context.Context, tx *session) error {
+		for _, g := range k.Grants {
+			if err := inside(ctx, tx, g.Scope); err != nil {
+				return err
+			}
+		}
 		_, err := tx.exec(ctx, `INSERT INTO api_keys (`+keyColumns+`) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9)`,
-			k.Account, k.ID, k.Name, k.Hash, encoded(grants), k.CreatedBy, micros(k.CreatedAt), micros(k.ExpiresAt), micros(k.RevokedAt))
+			k.Account, k.ID, k.Name, k.Hash, encodedGrants(k.Grants), k.CreatedBy, micros(k.CreatedAt), micros(k.ExpiresAt), micros(k.RevokedAt))
 		return taken(err, "an API key with the id %q exists already", k.ID)
 	})
+}
+
+func encodedGrants(list []audit.Grant) string {
+	grants := make([]grant, 0, len(list))
+	for _, g := range list {
+		grants = append(grants, grant{g.Scope.Account, g.Scope.Org, g.Scope.Project, string(g.Role)})
+	}
+	return encoded(grants)
+}
+
+// dropGrants takes the roles inside a scope from the account's keys, and removes the keys that have none left: a key would
+// otherwise work again in the next organization or project of that name.
+func dropGrants(ctx context.Context, tx *session, in scope.Scope) error {
+	keys, err := all(ctx, tx, scanKey, `SELECT `+keyColumns+` FROM api_keys WHERE account = $1 ORDER BY id`, in.Account)
+	if err != nil {
+		return err
+	}
+	for _, k := range keys {
+		left := slices.DeleteFunc(slices.Clone(k.Grants), func(g audit.Grant) bool { return in.Contains(g.Scope) })
+		switch {
+		case len(left) == len(k.Grants):
+			continue
+		case len(left) == 0:
+			_, err = tx.exec(ctx, `DELETE FROM api_keys WHERE account = $1 AND id = $2`, k.Account, k.ID)
+		default:
+			_, err = tx.exec(ctx, `UPDATE api_keys SET grants = $3 WHERE account = $1 AND id = $2`, k.Account, k.ID, encodedGrants(left))
+		}
+		if err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // Key reads one, revoked ones too.

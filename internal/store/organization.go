@@ -103,7 +103,7 @@ func (s *Store) DeleteOrganization(ctx context.Context, account, id string) (err
 				return err
 			}
 		}
-		return nil
+		return dropGrants(ctx, tx, scope.Scope{Account: account, Org: id})
 	})
 }
 
@@ -131,7 +131,7 @@ func inside(ctx context.Context, tx *session, at scope.Scope) error {
 }
 
 // scoped are the tables of what lives inside organizations and projects and ends with them. Tests and what connectors
-// refer to end with their connectors; the audit log and tasks tell what was, so they stay.
+// refer to end with their connectors, and for API keys see dropGrants; the audit log and tasks tell what was, so they stay.
 func scoped() []string {
-	return []string{"connectors", "secrets", "tokens", "delegates", "definitions"}
+	return []string{"connectors", "secrets", "tokens", "delegates", "delegate_groups", "definitions"}
 }

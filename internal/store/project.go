@@ -117,6 +117,6 @@ func (s *Store) DeleteProject(ctx context.Context, account, organization, id str
 				return err
 			}
 		}
-		return nil
+		return dropGrants(ctx, tx, scope.Scope{Account: account, Org: organization, Project: id})
 	})
 }

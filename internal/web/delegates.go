@@ -50,6 +50,8 @@ func delegateRowOf(now time.Time, d delegate.Delegate) delegateRow {
 		r.Version = d.Version.String()
 	}
 	switch {
+	case d.Revoked:
+		r.Mark, r.rank, r.Why = mark{"fail", "Token revoked"}, 0, "Cut off: install it again with a token that is active"
 	case !d.Alive(now):
 		r.Mark, r.rank, r.Why = mark{"fail", "Silent"}, 0, "Takes no work until it is heard again"
 	case d.Busy != "":

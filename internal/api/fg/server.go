@@ -63,6 +63,13 @@ type Server struct {
 // Handler answers /api/graphql and /api/setup-as-code, with /gateway before it or without.
 func (s *Server) Handler() http.Handler {
 	s.schema = newSchema()
+	return s.router()
+}
+
+// Routes are the calls that are served.
+func (s *Server) Routes() []api.Route { return s.router().Routes() }
+
+func (s *Server) router() *api.Router {
 	r := s.Edge.NewRouter(api.Words{Answer: answer, Refuse: refuse, ErrorType: "application/json"})
 	r.Handle("POST /api/graphql", api.Body(s.graphql))
 	r.Handle("POST /api/setup-as-code/yaml/upsert-entity", api.Raw(api.MaxBody, s.upsert))

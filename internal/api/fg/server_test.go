@@ -22,8 +22,12 @@ func serve(t *testing.T) (*apitest.World, *apitest.Client) {
 	t.Helper()
 	w := apitest.New(t)
 	w.Update = *update
-	s := &fg.Server{Edge: w.Edge, Connectors: w.Connectors, Secrets: w.Secrets, Texts: w.Store, Log: slog.New(slog.DiscardHandler)}
-	return w, w.Serve(t, s.Handler())
+	return w, w.Serve(t, server(w).Handler())
+}
+
+// server is the API of a world.
+func server(w *apitest.World) *fg.Server {
+	return &fg.Server{Edge: w.Edge, Connectors: w.Connectors, Secrets: w.Secrets, Texts: w.Store, Log: slog.New(slog.DiscardHandler)}
 }
 
 const graphPath = "/api/graphql?accountId=ACCOUNT"
@@ -225,6 +229,6 @@ func TestQuestionsThatAreNone(t *testing.T) {
 
 func TestThePageOfCompatibilityIsTrue(t *testing.T) {
 	t.Parallel()
-	_, c := serve(t)
-	c.Compatibility("../../../docs/compatibility.md", "/api/")
+	w, c := serve(t)
+	c.Compatibility("../../../docs/compatibility.md", "/api/", server(w).Routes())
 }

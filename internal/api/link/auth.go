@@ -16,6 +16,7 @@ import (
 	"github.com/belay-dev/belay/internal/delegate"
 	"github.com/belay-dev/belay/internal/fault"
 	"github.com/belay-dev/belay/internal/protocol"
+	"github.com/belay-dev/belay/internal/scope"
 )
 
 const (
@@ -245,6 +246,33 @@ func (s *Server) Revoke(token delegate.Token) {
 			}
 		}
 	}
+}
+
+// Deleted cuts the delegates of a scope that was deleted off at once, and forgets them: they must not appear in the next
+// organization or project of that name. org.Service calls it by its field Deleted.
+func (s *Server) Deleted(at scope.Scope) {
+	for _, token := range s.gate.inside(at) {
+		s.Revoke(token)
+	}
+	s.Delegates.Drop(at)
+}
+
+// inside are the tokens of a scope and of all inside it that a delegate may still prove.
+func (g *gate) inside(at scope.Scope) []delegate.Token {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	var out []delegate.Token
+	for _, c := range g.credentials {
+		if at.Contains(c.token.Scope) {
+			out = append(out, c.token)
+		}
+	}
+	for _, k := range g.keys[at.Account].keys {
+		if _, known := g.credentials[k.Token.ID]; !known && at.Contains(k.Token.Scope) {
+			out = append(out, k.Token)
+		}
+	}
+	return out
 }
 
 func (g *gate) pass(sum [sha256.Size]byte) (pass, bool) {

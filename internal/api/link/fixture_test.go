@@ -39,6 +39,7 @@ import (
 type world struct {
 	t        testing.TB
 	account  string
+	orgs     *org.Service
 	tokens   *delegate.Tokens
 	registry *delegate.Registry
 	queue    *task.Queue
@@ -97,7 +98,8 @@ func newWorld(tb testing.TB) *world {
 		Now:     func() time.Time { return time.Now().Add(time.Duration(w.ahead.Load())) },
 		Metrics: prometheus.NewRegistry(), Held: 2 * time.Second, Joins: 3,
 	}
-	w.tokens.Revoked = w.server.Revoke
+	w.tokens.Revoked, orgs.Deleted = w.server.Revoke, w.server.Deleted
+	w.orgs = orgs
 	var value secret.Value
 	if w.token, value, err = w.tokens.Bootstrap(tb.Context(), w.account); err != nil {
 		tb.Fatal(err)

@@ -42,6 +42,7 @@ import (
 	"github.com/belay-dev/belay/internal/fault"
 	"github.com/belay-dev/belay/internal/org"
 	"github.com/belay-dev/belay/internal/protocol"
+	"github.com/belay-dev/belay/internal/scope"
 	"github.com/belay-dev/belay/internal/task"
 )
 
@@ -63,6 +64,7 @@ type registry interface {
 	Delegate(account string, id delegate.ID) (delegate.Delegate, error)
 	Forget(ctx context.Context, id delegate.ID) error
 	CutOff(tokenID string) []delegate.ID
+	Drop(at scope.Scope)
 }
 
 type queue interface {

@@ -149,6 +149,6 @@ func TestDelegatesOfAToken(t *testing.T) {
 
 func TestThePageOfCompatibilityIsTrue(t *testing.T) {
 	t.Parallel()
-	_, c := serve(t)
-	c.Compatibility("../../../docs/compatibility.md", "/ng/api/")
+	w, c := serve(t)
+	c.Compatibility("../../../docs/compatibility.md", "/ng/api/", server(w).Group().Routes)
 }

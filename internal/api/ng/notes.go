@@ -100,6 +100,12 @@ func notes() []openapi.Note {
 
 		{Route: "GET /ng/api/delegate-token-ng/delegate-groups", Summary: "List the delegates of a token", Query: []openapi.Parameter{{Name: "delegateTokenName", Meaning: "the name of the token; all tokens without it"}}, Example: &openapi.Example{}},
 
+		{Route: "GET /ng/api/delegate-group-tags/{id}", Summary: "The tags that the delegates of a name are given, beside those that they say themselves"},
+		{Route: "POST /ng/api/delegate-group-tags/{id}", Summary: "Give the delegates of a name more tags: they count as selectors from then on, also when the delegates are started anew"},
+		{Route: "PUT /ng/api/delegate-group-tags/{id}", Summary: "Give the delegates of a name these tags, in place of those given before"},
+		{Route: "DELETE /ng/api/delegate-group-tags/{id}", Summary: "Take the tags away that the delegates of a name were given"},
+		{Route: "POST /ng/api/delegate-group-tags/delegate-groups", Summary: "List the groups of delegates that have every one of some tags", Example: &openapi.Example{Body: `{"tags":["eks"]}`}},
+
 		{Route: "POST /ng/api/servicesV2", Summary: "Create a service; its YAML is kept byte for byte", Example: &openapi.Example{Body: `{"identifier":"cart","name":"cart","yaml":"service:\n  name: cart\n  identifier: cart\n"}`}},
 		{Route: "PUT /ng/api/servicesV2", Summary: "Change a service", Example: &openapi.Example{Body: `{"identifier":"cart","name":"the cart"}`}},
 		{Route: "GET /ng/api/servicesV2/{id}", Summary: "Read a service", Example: &openapi.Example{Path: at("cart")}},

@@ -67,6 +67,9 @@ type tokens interface {
 
 type delegates interface {
 	List(ctx context.Context, who audit.Caller, at scope.Scope) ([]delegate.Delegate, error)
+	Group(ctx context.Context, who audit.Caller, at scope.Scope, id string) (delegate.Group, error)
+	Groups(ctx context.Context, who audit.Caller, at scope.Scope, tags []string) ([]delegate.Grouped, error)
+	Tag(ctx context.Context, who audit.Caller, at scope.Scope, id string, change func(tags []string) []string) (delegate.Group, error)
 }
 
 type issuer interface {
@@ -138,6 +141,11 @@ func (s *Server) router() *api.Router {
 	}
 	r.Handle("GET /ng/api/delegate-token-ng/delegate-groups", api.Bare(s.delegatesOfToken))
 	r.Handle("POST /ng/api/delegate-setup/listDelegates", api.MaybeBody(s.listDelegates))
+	r.Handle("GET /ng/api/delegate-group-tags/{id}", api.Bare(s.groupTags))
+	r.Handle("POST /ng/api/delegate-group-tags/{id}", api.Body(s.addGroupTags))
+	r.Handle("PUT /ng/api/delegate-group-tags/{id}", api.Body(s.setGroupTags))
+	r.Handle("DELETE /ng/api/delegate-group-tags/{id}", api.Bare(s.deleteGroupTags))
+	r.Handle("POST /ng/api/delegate-group-tags/delegate-groups", api.MaybeBody(s.groupsWithTags))
 	r.Handle("GET /ng/api/delegate-setup/latest-supported-version", api.Bare(s.latestVersion))
 	r.Handle("POST /ng/api/delegate-setup/generate-helm-values", api.Body(s.download(manifest.Helm)))
 	r.Handle("POST /ng/api/download-delegates/kubernetes", api.Body(s.download(manifest.Kubernetes)))

@@ -18,11 +18,15 @@ func serve(t *testing.T) (*apitest.World, *apitest.Client) {
 	t.Helper()
 	w := apitest.New(t)
 	w.Update = *update
-	s := &ng.Server{
+	return w, w.Serve(t, server(w).Handler())
+}
+
+// server is the API of a world.
+func server(w *apitest.World) *ng.Server {
+	return &ng.Server{
 		Edge: w.Edge, Connectors: w.Connectors, Secrets: w.Secrets, Organizations: w.Orgs, Tokens: w.Tokens, Delegates: w.Registry,
 		Definitions: w.Definitions, Issuer: w.Issuer, URL: func() string { return "https://belay.example.com" }, Now: w.Clock.Now,
 	}
-	return w, w.Serve(t, s.Handler())
 }
 
 // data reads the data of an answer.

@@ -28,6 +28,7 @@ type Delegate struct {
 	Connected    bool      `json:"connected"`
 	LastSeen     time.Time `json:"lastSeen"`
 	RegisteredAt time.Time `json:"registeredAt"`
+	TokenRevoked bool      `json:"tokenRevoked"` // it is cut off, because its token was revoked or is gone
 	Draining     bool      `json:"draining"`
 	Busy         string    `json:"busy"` // why it takes nothing now, or empty
 }
@@ -39,7 +40,7 @@ func (s *Server) listDelegates(ctx context.Context, c api.Call) (List[Delegate],
 		return Delegate{
 			ID: string(d.ID), Name: d.Name, HostName: d.HostName, IP: d.IP, Type: d.Type, Description: d.Description, Tags: orEmpty(d.Tags),
 			Version: d.Version.String(), Org: d.Scope.Org, Project: d.Scope.Project, Token: d.TokenID, Connected: d.Alive(now),
-			LastSeen: d.LastSeen.UTC(), RegisteredAt: d.RegisteredAt.UTC(), Draining: d.Draining, Busy: d.Busy,
+			LastSeen: d.LastSeen.UTC(), RegisteredAt: d.RegisteredAt.UTC(), TokenRevoked: d.Revoked, Draining: d.Draining, Busy: d.Busy,
 		}
 	}), err
 }

@@ -49,6 +49,39 @@ func identities() checks {
 			same(t, list[1].RevokedAt, at(50))
 			same(t, list[0].RevokedAt, time.Time{})
 		},
+		"API keys lose their role where an organization or a project ends, for good": func(t *testing.T, s *store.Store) {
+			ctx := t.Context()
+			for id, in := range map[string][]scope.Scope{
+				"wide": {account()}, "both": {account(), prj1()}, "org": {org1()}, "inside": {prj1()}, "beside": {prj2()}, "other": {org2(), prj1()},
+			} {
+				k := identity.Key{ID: id, Account: acct, Name: id, CreatedAt: at(1)}
+				for _, one := range in {
+					k.Grants = append(k.Grants, audit.Grant{Scope: one, Role: audit.Editor})
+				}
+				must(t, s.SaveKey(ctx, k))
+			}
+			left := func() map[string][]string {
+				t.Helper()
+				list, err := s.Keys(ctx, acct)
+				must(t, err)
+				out := map[string][]string{}
+				for _, k := range list {
+					out[k.ID] = each(k.Grants, func(g audit.Grant) string { return g.Scope.String() })
+				}
+				return out
+			}
+			must(t, s.DeleteProject(ctx, acct, "org1", "prj1"))
+			must(t, s.CreateProject(ctx, project("org1", "prj1", "again")))
+			same(t, left(), map[string][]string{"wide": {"account"}, "both": {"account"}, "org": {"org1"}, "beside": {"org1/prj2"}, "other": {"org2"}})
+			must(t, s.DeleteOrganization(ctx, acct, "org1"))
+			must(t, s.CreateOrganization(ctx, organization("org1", "again")))
+			same(t, left(), map[string][]string{"wide": {"account"}, "both": {"account"}, "other": {"org2"}})
+		},
+		"an API key has no role where there is nothing": func(t *testing.T, s *store.Store) {
+			k := apiKey("k1", 1)
+			k.Grants = append(k.Grants, audit.Grant{Scope: scope.Scope{Account: acct, Org: "none"}, Role: audit.Viewer})
+			fails(t, s.SaveKey(t.Context(), k), fault.Invalid, `"none"`, "create it first")
+		},
 	}
 }
 
@@ -123,6 +156,7 @@ func delegates() checks {
 		},
 		"a delegate comes back as it was saved, and saving it again replaces it": func(t *testing.T, s *store.Store) {
 			ctx := t.Context()
+			must(t, s.CreateToken(ctx, delegate.Token{ID: "tok_1", Scope: org1(), Name: "t", CreatedAt: at(0)}))
 			d := delegate.Delegate{
 				ID: "dlg_1", Scope: org1(), TokenID: "tok_1", Name: "eks", HostName: "h", IP: "10.0.0.1", Type: "KUBERNETES", Description: "d",
 				Tags: []string{"b", "a"}, Version: delegate.Version{Year: 24, Month: 3, Build: 82603}, Kinds: nil, RegisteredAt: at(0), LastSeen: at(1),
@@ -139,6 +173,19 @@ func delegates() checks {
 			list, err = s.Delegates(ctx)
 			must(t, err)
 			same(t, list, []delegate.Delegate{bare, d})
+		},
+		"a delegate whose token was revoked, or is gone, is known by that": func(t *testing.T, s *store.Store) {
+			ctx := t.Context()
+			for _, name := range []string{"active", "revoked", "gone"} {
+				must(t, s.CreateToken(ctx, delegate.Token{ID: name, Scope: org1(), Name: name, CreatedAt: at(0)}))
+				must(t, s.SaveDelegate(ctx, delegate.Delegate{ID: delegate.ID(name), Scope: org1(), TokenID: name}))
+			}
+			must(t, s.RevokeToken(ctx, org1(), "revoked", at(1)))
+			must(t, s.RevokeToken(ctx, org1(), "gone", at(1)))
+			must(t, s.DeleteToken(ctx, org1(), "gone"))
+			list, err := s.Delegates(ctx)
+			must(t, err)
+			same(t, each(list, func(d delegate.Delegate) string { return fmt.Sprint(d.ID, " ", d.Revoked) }), []string{"active false", "gone true", "revoked true"})
 		},
 		"presence is written for many delegates and never goes back": func(t *testing.T, s *store.Store) {
 			ctx := t.Context()
@@ -166,6 +213,20 @@ func delegates() checks {
 			must(t, err)
 			same(t, len(list), 1)
 			must(t, s.DeleteDelegates(ctx, nil))
+		},
+		"the tags of a group of delegates are the last ones, and gone when there are none": func(t *testing.T, s *store.Store) {
+			ctx := t.Context()
+			for i, in := range everywhere() {
+				must(t, s.SaveGroup(ctx, delegate.Group{Scope: in, Name: "eks 1", Given: []string{"first", fmt.Sprint(i)}}))
+			}
+			must(t, s.SaveGroup(ctx, delegate.Group{Scope: org1(), Name: "eks 1", Given: []string{"zwei", "a"}}))
+			must(t, s.SaveGroup(ctx, delegate.Group{Scope: prj2(), Name: "eks 1"}))
+			must(t, s.SaveGroup(ctx, delegate.Group{Scope: prj2(), Name: "never"}))
+			fails(t, s.SaveGroup(ctx, delegate.Group{Scope: scope.Scope{Account: acct, Org: "none"}, Name: "a", Given: []string{"a"}}), fault.Invalid, `"none"`)
+			list, err := s.Groups(ctx)
+			must(t, err)
+			same(t, each(list, func(g delegate.Group) string { return fmt.Sprint(g.Scope, " ", g.Name, " ", g.Given) }),
+				[]string{"account eks 1 [first 0]", "org1 eks 1 [zwei a]", "org1/prj1 eks 1 [first 2]", "org2 eks 1 [first 4]"})
 		},
 	}
 }

@@ -182,7 +182,7 @@ func organizations() checks {
 			must(t, s.DeleteOrganization(ctx, acct, "org1"))
 			fails(t, s.DeleteOrganization(ctx, acct, "org1"), fault.NotFound, `"org1"`)
 			same(t, inhabitants(t, s), []string{
-				"connector /", "connector org2/", "test /", "test org2/", "secret /", "secret org2/", "token /", "token org2/", "delegate /", "delegate org2/",
+				"connector /", "connector org2/", "test /", "test org2/", "secret /", "secret org2/", "token /", "token org2/", "delegate /", "delegate org2/", "group /", "group org2/",
 			})
 			list, _, err := s.Projects(ctx, org.Filter{Account: acct})
 			must(t, err)
@@ -194,7 +194,7 @@ func organizations() checks {
 			must(t, s.DeleteProject(ctx, acct, "org1", "prj1"))
 			fails(t, s.DeleteProject(ctx, acct, "org1", "prj1"), fault.NotFound, `"prj1"`, `"org1"`)
 			want := []string{}
-			for _, kind := range []string{"connector", "test", "secret", "token", "delegate"} {
+			for _, kind := range []string{"connector", "test", "secret", "token", "delegate", "group"} {
 				want = append(want, kind+" /", kind+" org1/", kind+" org1/prj2", kind+" org2/")
 			}
 			same(t, inhabitants(t, s), want)
@@ -220,6 +220,7 @@ func inhabit(t *testing.T, s *store.Store) {
 		must(t, s.CreateSecret(ctx, secret.Secret{Scope: in, ID: "sk", Name: "sk", Kind: secret.Inline}))
 		must(t, s.CreateToken(ctx, delegate.Token{ID: string(rune('a' + i)), Scope: in, Name: "tok", CreatedAt: at(i)}))
 		must(t, s.SaveDelegate(ctx, delegate.Delegate{ID: delegate.ID(string(rune('a' + i))), Scope: in}))
+		must(t, s.SaveGroup(ctx, delegate.Group{Scope: in, Name: "eks", Given: []string{"a"}}))
 	}
 }
 
@@ -247,5 +248,8 @@ func inhabitants(t *testing.T, s *store.Store) []string {
 	list = append(list, each(tokens, func(x delegate.Token) string { return "token " + x.Scope.Org + "/" + x.Scope.Project })...)
 	fleet, err := s.Delegates(ctx)
 	must(t, err)
-	return append(list, each(fleet, func(d delegate.Delegate) string { return "delegate " + d.Scope.Org + "/" + d.Scope.Project })...)
+	list = append(list, each(fleet, func(d delegate.Delegate) string { return "delegate " + d.Scope.Org + "/" + d.Scope.Project })...)
+	groups, err := s.Groups(ctx)
+	must(t, err)
+	return append(list, each(groups, func(g delegate.Group) string { return "group " + g.Scope.Org + "/" + g.Scope.Project })...)
 }
