@@ -31,6 +31,8 @@ type Mutation {
   createSecret(input: CreateSecretInput!): SecretPayload
   updateSecret(input: UpdateSecretInput!): SecretPayload
   deleteSecret(input: DeleteSecretInput!): DeletePayload
+  createCloudProvider(input: CreateCloudProviderInput!): CloudProviderPayload
+  updateCloudProvider(input: UpdateCloudProviderInput!): CloudProviderPayload
   deleteCloudProvider(input: DeleteCloudProviderInput!): DeletePayload
 }
 interface Secret { id: String name: String secretType: SecretType usageScope: UsageScope }
@@ -44,6 +46,7 @@ type AppScopeFilter { filterType: AppFilter appId: String }
 type EnvScopeFilter { filterType: EnvFilter envId: String }
 type SecretManager { id: String name: String }
 type SecretPayload { clientMutationId: String secret: Secret }
+type CloudProviderPayload { clientMutationId: String cloudProvider: CloudProvider }
 type DeletePayload { clientMutationId: String }
 input CreateSecretInput { clientMutationId: String secretType: SecretType! encryptedText: EncryptedTextInput }
 input UpdateSecretInput { clientMutationId: String secretId: String! secretType: SecretType! encryptedText: EncryptedTextInput }
@@ -56,6 +59,20 @@ input UsageScopeInput { appEnvScopes: [AppEnvScopeInput!] }
 input AppEnvScopeInput { application: AppScopeFilterInput environment: EnvScopeFilterInput }
 input AppScopeFilterInput { filterType: AppFilter appId: String }
 input EnvScopeFilterInput { filterType: EnvFilter envId: String }
+enum CloudProviderType { AWS AZURE GCP KUBERNETES_CLUSTER PCF PHYSICAL_DATA_CENTER SPOT_INST }
+enum AwsCredentialsType { EC2_IAM IRSA MANUAL }
+input CreateCloudProviderInput { clientMutationId: String cloudProviderType: CloudProviderType! awsCloudProvider: AwsCloudProviderInput }
+input UpdateCloudProviderInput {
+  clientMutationId: String cloudProviderId: String! cloudProviderType: CloudProviderType awsCloudProvider: AwsCloudProviderInput
+}
+input AwsCloudProviderInput {
+  name: String credentialsType: AwsCredentialsType defaultRegion: String
+  ec2IamCredentials: DelegateCredentialsInput irsaCredentials: DelegateCredentialsInput manualCredentials: AwsManualCredentialsInput
+  crossAccountAttributes: AwsCrossAccountAttributesInput awsCrossAccountAttributes: AwsCrossAccountAttributesInput
+}
+input DelegateCredentialsInput { delegateSelector: String usageScope: UsageScopeInput }
+input AwsManualCredentialsInput { accessKey: String accessKeySecretId: String secretKeySecretId: String }
+input AwsCrossAccountAttributesInput { assumeCrossAccountRole: Boolean crossAccountRoleArn: String externalId: String }
 input DeleteCloudProviderInput { clientMutationId: String cloudProviderId: String! }
 interface CloudProvider {
   id: String name: String description: String createdAt: Long createdBy: User type: String isContinuousEfficiencyEnabled: Boolean

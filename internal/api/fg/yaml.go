@@ -9,7 +9,6 @@ import (
 	"mime"
 	"mime/multipart"
 	"slices"
-	"strings"
 
 	"github.com/belay-dev/belay/internal/api"
 	"github.com/belay-dev/belay/internal/audit"
@@ -42,7 +41,7 @@ func (s *Server) upsert(ctx context.Context, c api.Call, body []byte) (upserted,
 	if err != nil {
 		return upserted{}, err
 	}
-	provider, problems := firstgen.Parse(text, false)
+	parsed, problems := firstgen.Parse(text, false)
 	if err := problems.Err(); err != nil {
 		return upserted{}, err
 	}
@@ -51,7 +50,14 @@ func (s *Server) upsert(ctx context.Context, c api.Call, body []byte) (upserted,
 	if err != nil {
 		return upserted{}, err
 	}
-	sent := provider.Connector(c.At.Account, name, ids)
+	known, err := s.providers(ctx, c.Who, c.At.Account)
+	if err != nil {
+		return upserted{}, err
+	}
+	sent := parsed.Connector(c.At.Account, name, ids)
+	if i := slices.IndexFunc(known, func(p provider) bool { return p.Name == name }); i >= 0 {
+		sent.ID = known[i].ID // it was renamed since it was made
+	}
 	stored, err := s.Connectors.Connector(ctx, c.Who, account, sent.ID)
 	switch {
 	case fault.KindOf(err) == fault.NotFound:
@@ -182,15 +188,6 @@ func (s *Server) yaml(ctx context.Context, c api.Call) (document, error) {
 	if p := list[i]; p.Revision == p.text.Revision {
 		return document{p.text.Text}, nil
 	}
-	secrets, _, err := s.Secrets.Secrets(ctx, c.Who, secret.Filter{Scope: scope.Scope{Account: c.At.Account}})
-	if err != nil {
-		return document{}, err
-	}
-	text, err := firstgen.FromConnector(list[i].Connector, func(id string) string {
-		if i := slices.IndexFunc(secrets, func(sec secret.Secret) bool { return sec.ID == id }); i >= 0 {
-			return secrets[i].Name
-		}
-		return id
-	})
-	return document{strings.TrimPrefix(string(text), "---\n")}, err
+	text, err := s.written(ctx, c, list[i].Connector)
+	return document{text}, err
 }

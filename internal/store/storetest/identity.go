@@ -2,6 +2,7 @@ package storetest
 
 import (
 	"fmt"
+	"strconv"
 	"testing"
 	"time"
 
@@ -217,7 +218,7 @@ func delegates() checks {
 		"the tags of a group of delegates are the last ones, and gone when there are none": func(t *testing.T, s *store.Store) {
 			ctx := t.Context()
 			for i, in := range everywhere() {
-				must(t, s.SaveGroup(ctx, delegate.Group{Scope: in, Name: "eks 1", Given: []string{"first", fmt.Sprint(i)}}))
+				must(t, s.SaveGroup(ctx, delegate.Group{Scope: in, Name: "eks 1", Given: []string{"first", strconv.Itoa(i)}}))
 			}
 			must(t, s.SaveGroup(ctx, delegate.Group{Scope: org1(), Name: "eks 1", Given: []string{"zwei", "a"}}))
 			must(t, s.SaveGroup(ctx, delegate.Group{Scope: prj2(), Name: "eks 1"}))
