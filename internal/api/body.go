@@ -23,8 +23,11 @@ func (x *exchange) read(into any, required bool) error {
 	if err != nil || len(text) == 0 {
 		return err
 	}
-	return explain(text, json.Unmarshal(text, into))
+	return Decode(text, into)
 }
+
+// Decode reads JSON that an endpoint has as text. What it says never quotes the text.
+func Decode(text []byte, into any) error { return explain(text, json.Unmarshal(text, into)) }
 
 // text reads a body of at most limit bytes; it is empty when there is none.
 func (x *exchange) text(limit int, required bool) ([]byte, error) {

@@ -136,6 +136,8 @@ type Reader struct {
 	Scope scope.Scope
 	// MaxDocument bounds one document, in bytes; 0 means the constant of that name.
 	MaxDocument int
+	// Values lets secrets have their values with them, which do not belong in a file.
+	Values bool
 }
 
 // Read reads a file with a zero Reader.
@@ -185,7 +187,7 @@ func (o Reader) Read(name string, r io.Reader) ([]Entity, Problems) {
 // document reads one part of a file. An empty one is nothing, as after a last ---.
 func (o Reader) document(name string, part part) ([]Entity, Problems) {
 	root, wrong := parse(part)
-	d := &doc{file: name, text0: part.text, positions: map[string]position{}}
+	d := &doc{file: name, values: o.Values, text0: part.text, positions: map[string]position{}}
 	if wrong != nil {
 		d.problems = append(d.problems, Problem{File: name, Line: wrong.line, Column: wrong.column, Message: wrong.message})
 		return nil, d.problems

@@ -215,7 +215,7 @@ func (d *doc) checkSecret(values map[string]any) {
 		if !d.reported("secret.spec.valueType") {
 			d.under("secret.spec.valueType", "is "+clip(kind)+"; use Inline, Reference or CustomSecretManagerValues")
 		}
-	case spec["value"] != nil:
+	case spec["value"] != nil && !d.values:
 		d.under(value, "a secret's value does not belong in a file; remove it, and set it with `belay secret set`")
 	}
 }

@@ -143,6 +143,7 @@ type position struct{ line, column int }
 // doc is one document while it is read.
 type doc struct {
 	file      string
+	values    bool   // secrets may have them
 	text0     []byte // of the document, with what stands before it
 	problems  Problems
 	positions map[string]position // of each field that is there, by its path

@@ -21,7 +21,12 @@ func (s *Server) createSecret(ctx context.Context, c api.Call, in nextgen.Secret
 }
 
 func (s *Server) updateSecret(ctx context.Context, c api.Call, in nextgen.SecretEnvelope) (nextgen.SecretResponse, error) {
-	if err := sameID("secret", &in.Secret.Identifier, c.Path("id")); err != nil {
+	return s.saveSecret(ctx, c, c.Path("id"), in)
+}
+
+// saveSecret changes the secret of an identifier.
+func (s *Server) saveSecret(ctx context.Context, c api.Call, id string, in nextgen.SecretEnvelope) (nextgen.SecretResponse, error) {
+	if err := sameID("secret", &in.Secret.Identifier, id); err != nil {
 		return nextgen.SecretResponse{}, err
 	}
 	sent, value, err := readSecret(c, in.Secret)

@@ -116,6 +116,9 @@ func (s *Server) router() *api.Router {
 	r.Handle("DELETE /ng/api/v2/secrets/{id}", api.Bare(s.deleteSecret))
 	r.Handle("GET /ng/api/v2/secrets", api.Bare(s.listSecrets))
 	r.Handle("POST /ng/api/v2/secrets/list", api.MaybeBody(s.filterSecrets))
+	r.Handle("POST /ng/api/v2/secrets/yaml", api.Raw(api.MaxBody, s.createSecretYAML))
+	r.Handle("PUT /ng/api/v2/secrets/yaml", api.Raw(api.MaxBody, s.updateSecretYAML))
+	r.Handle("PUT /ng/api/v2/secrets/{id}/yaml", api.Raw(api.MaxBody, s.updateSecretYAML)) // clients differ in where they name it
 	r.Handle("GET /ng/api/v2/secrets/validateUniqueIdentifier/{id}", api.Bare(s.secretIsNew))
 
 	r.Handle("POST /ng/api/organizations", api.Body(s.createOrganization))

@@ -22,6 +22,7 @@ type Note struct {
 	Summary string
 	Query   []Parameter // beside account, organization and project
 	Example *Example
+	Takes   string // content type of the body, when it is no JSON
 }
 
 // Parameter is a word of the query.
@@ -31,7 +32,7 @@ type Parameter struct{ Name, Meaning string }
 type Example struct {
 	Path  map[string]string // what each {…} stands for
 	Query map[string]string // of the query
-	Body  string            // JSON; "" for none
+	Body  string            // "" for none
 }
 
 // Group is an API: its routes and what they have in common.
@@ -144,11 +145,17 @@ func (s *schemas) operation(g Group, r api.Route, n Note) object {
 		op["security"] = []object{}
 	}
 	if r.In != nil {
-		content := object{"schema": s.of(r.In)}
-		if n.Example != nil && n.Example.Body != "" {
-			content["example"] = json.RawMessage(n.Example.Body)
+		kind, content := "application/json", object{"schema": s.of(r.In)}
+		if n.Takes != "" {
+			kind, content = n.Takes, object{"schema": object{"type": "string"}}
 		}
-		op["requestBody"] = object{"required": r.Required, "content": object{"application/json": content}}
+		if n.Example != nil && n.Example.Body != "" {
+			content["example"] = n.Example.Body
+			if n.Takes == "" {
+				content["example"] = json.RawMessage(n.Example.Body)
+			}
+		}
+		op["requestBody"] = object{"required": r.Required, "content": object{kind: content}}
 	}
 	return op
 }
