@@ -1,8 +1,11 @@
 package cli
 
 import (
+	"fmt"
+	"os"
 	"runtime"
 	"slices"
+	"strings"
 
 	"github.com/alecthomas/kong"
 	completion "github.com/jotaen/kong-completion"
@@ -47,16 +50,42 @@ func versionAtOnce(args []string, io Streams) (code int, done bool) {
 	return report(io, (&versionCmd{}).Run(a)), true
 }
 
+// powershell asks the program as bash does: with the line up to the cursor in COMP_LINE it prints what may stand there.
+// PowerShell leaves blanks at the end out of the line, which is how a word that has not begun is told.
+const powershell = `Register-ArgumentCompleter -Native -CommandName 'belay', 'belay.exe' -ScriptBlock {
+    param($wordToComplete, $commandAst, $cursorPosition)
+    $length = $cursorPosition - $commandAst.Extent.StartOffset
+    $line = $commandAst.Extent.Text
+    if ($line.Length -gt $length) { $line = $line.Substring(0, $length) }
+    $env:COMP_LINE = $line.PadRight($length)
+    try {
+        & 'PROGRAM' | Where-Object { $_ } | ForEach-Object {
+            [System.Management.Automation.CompletionResult]::new($_, $_, 'ParameterValue', $_)
+        }
+    } finally {
+        Remove-Item Env:COMP_LINE
+    }
+}`
+
 type completionCmd struct {
-	Shell string `arg:"" enum:"bash,zsh,fish" help:"bash, zsh or fish."`
+	Shell string `arg:"" enum:"bash,zsh,fish,powershell,pwsh" help:"bash, zsh, fish or powershell."`
 }
 
 // Help says how it is used.
 func (*completionCmd) Help() string {
-	return "For bash: source <(belay completion bash). For zsh the same with zsh. For fish: belay completion fish | source."
+	return "For bash: source <(belay completion bash). For zsh the same with zsh. For fish: belay completion fish | source. " +
+		"For PowerShell: belay completion powershell | Out-String | Invoke-Expression"
 }
 
 // Run prints the code that a shell runs.
-func (cmd *completionCmd) Run(k *kong.Context) error {
+func (cmd *completionCmd) Run(a *app, k *kong.Context) error {
+	if cmd.Shell == "powershell" || cmd.Shell == "pwsh" {
+		program, err := os.Executable()
+		if err != nil {
+			return fmt.Errorf("find the program that completes: %w", err)
+		}
+		a.line("%s", strings.ReplaceAll(powershell, "PROGRAM", strings.ReplaceAll(program, "'", "''")))
+		return nil
+	}
 	return (&completion.Completion{Shell: cmd.Shell, Code: true}).Run(k)
 }
