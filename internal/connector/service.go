@@ -8,6 +8,7 @@ import (
 	"github.com/belay-dev/belay/internal/audit"
 	"github.com/belay-dev/belay/internal/fault"
 	"github.com/belay-dev/belay/internal/scope"
+	"github.com/belay-dev/belay/internal/secret"
 )
 
 // Status is what the last test of a connector said.
@@ -127,6 +128,9 @@ func (s *Service) Create(ctx context.Context, who audit.Caller, c Connector) (St
 	}
 	if err := s.check(ctx, c); err != nil {
 		return Stored{}, err
+	}
+	if c.ID == secret.BuiltInManager { // which clients take for a connector
+		return Stored{}, fault.New(fault.Conflict, "a connector cannot have the identifier %q: it is that of the built-in secret manager; choose another identifier", c.ID)
 	}
 	c.CreatedAt = s.Now().UTC()
 	c.UpdatedAt, c.Revision = c.CreatedAt, 1

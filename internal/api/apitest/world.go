@@ -7,6 +7,7 @@ import (
 	"context"
 	"io"
 	"log/slog"
+	"maps"
 	"net/http"
 	"net/http/httptest"
 	"path/filepath"
@@ -233,6 +234,17 @@ type Client struct {
 	world *World
 	url   string
 	http  *http.Client
+	extra http.Header // of every request
+}
+
+// With is the client that sends a header with every request.
+func (c *Client) With(name, value string) *Client {
+	other := *c
+	if other.extra = c.extra.Clone(); other.extra == nil {
+		other.extra = http.Header{}
+	}
+	other.extra.Set(name, value)
+	return &other
 }
 
 // Serve serves a handler until the test ends. The client follows no redirects.
@@ -271,6 +283,7 @@ func (c *Client) Send(key, method, path, contentType, body string) Answer {
 	if err != nil {
 		c.tb.Fatal(err)
 	}
+	maps.Copy(r.Header, c.extra)
 	if key != "" {
 		r.Header.Set(api.HeaderKey, key)
 	}

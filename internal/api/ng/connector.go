@@ -11,6 +11,7 @@ import (
 	"github.com/belay-dev/belay/internal/fault"
 	"github.com/belay-dev/belay/internal/nextgen"
 	"github.com/belay-dev/belay/internal/scope"
+	"github.com/belay-dev/belay/internal/secret"
 )
 
 func (s *Server) createConnector(ctx context.Context, c api.Call, in nextgen.ConnectorEnvelope) (nextgen.ConnectorResponse, error) {
@@ -199,7 +200,8 @@ func (s *Server) connectorIsNew(ctx context.Context, c api.Call) (bool, error) {
 		return false, fault.Problems{{Path: "identifier", Message: p}}
 	}
 	_, err := s.Connectors.Connector(ctx, c.Who, c.At, id)
-	return isNew(err)
+	free, err := isNew(err)
+	return free && id != secret.BuiltInManager, err
 }
 
 // isNew tells from a look-up whether an identifier is free.

@@ -72,7 +72,7 @@ func TestSecretsAsYAMLThatCannotBeSaved(t *testing.T) {
 		"by another identifier":    {w.Admin, http.MethodPut, "/other/yaml", secretYAML, 400, "other"},
 		"nothing":                  {w.Admin, http.MethodPost, "/yaml", "", 400, "empty"},
 		"no YAML":                  {w.Admin, http.MethodPost, "/yaml", "secret: [" + canary, 400, "line"},
-		"a misspelt key":           {w.Admin, http.MethodPost, "/yaml", strings.Replace(secretYAML, "description:", "descriptoin:", 1), 400, "did you mean description? (line 6)"},
+		"a misspelt key":           {w.Admin, http.MethodPost, "/yaml", strings.Replace(secretYAML, "description:", "descript:", 1), 400, "did you mean description? (line 6)"},
 		"a value of another type":  {w.Admin, http.MethodPost, "/yaml", strings.Replace(secretYAML, "value: "+canary, "value: ["+canary+"]", 1), 400, "secret.spec.value"},
 		"an alias to nowhere":      {w.Admin, http.MethodPost, "/yaml", strings.Replace(secretYAML, "value: "+canary, "value: *"+canary, 1), 400, "not YAML"},
 		"another kind of document": {w.Admin, http.MethodPost, "/yaml", "organization: {name: o}\n", 400, "with the key secret"},
