@@ -11,7 +11,9 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/belay-dev/belay/internal/api/apitest"
+	"github.com/belay-dev/belay/internal/delegate"
 	"github.com/belay-dev/belay/internal/nextgen"
+	"github.com/belay-dev/belay/internal/scope"
 )
 
 // resourceKind is how a Terraform-like client deals with one kind of entity.
@@ -70,6 +72,15 @@ func resourceKinds() map[string]resourceKind {
 			},
 			second: map[string]any{"name": "ak two"}, find: bySearch("/v2/secrets", older),
 		},
+		"secret with a value": {
+			path: "/v2/secrets", word: "secret", wrapped: true, byPath: true,
+			first: map[string]any{
+				"type": "SecretText", "name": "ak", "tags": tags,
+				"spec": map[string]any{"type": "", "secretManagerIdentifier": "harnessSecretManager", "valueType": "Inline", "value": "v", "additionalMetadata": map[string]any{}},
+			},
+			second: map[string]any{"spec": map[string]any{"type": "", "secretManagerIdentifier": "harnessSecretManager", "valueType": "Inline"}}, // its value stays
+			find:   bySearch("/v2/secrets", older), hidden: []string{"value"},
+		},
 		"service": {
 			path: "/servicesV2", word: "service",
 			first:  map[string]any{"name": "svc", "description": "d", "tags": tags, "yaml": "service:\r\n  name: svc\n  x: {}\n\n"},
@@ -117,8 +128,8 @@ func TestLifeCycles(t *testing.T) {
 	t.Parallel()
 	w, c := serve(t)
 	for kind, k := range resourceKinds() {
-		for scope, fields := range scopesOf(kind) {
-			t.Run(kind+" at "+scope, func(t *testing.T) { lifeCycle(t, w, c, k, fields) })
+		for name, fields := range scopesOf(kind) {
+			t.Run(kind+" at "+name, func(t *testing.T) { lifeCycle(t, w, c, k, fields) })
 		}
 	}
 }
@@ -232,4 +243,84 @@ func said(value map[string]any, without []string, only map[string]any) map[strin
 		out[key] = v
 	}
 	return out
+}
+
+// TestLifeCycleOfTokens does the same with delegate tokens, which Terraform revokes where it deletes others.
+func TestLifeCycleOfTokens(t *testing.T) {
+	t.Parallel()
+	w, c := serve(t)
+	for name, fields := range scopesOf("token") {
+		query := url.Values{}
+		for field, value := range fields {
+			query.Set(field, value.(string))
+		}
+		at := strings.TrimSuffix(account+"&"+query.Encode(), "&")
+		call := func(method, words string) nextgen.DelegateToken {
+			t.Helper()
+			return resource[nextgen.DelegateToken](t, c.Must(method, "/ng/api/delegate-token-ng"+at+words, ""))
+		}
+		read := func() nextgen.DelegateToken {
+			t.Helper()
+			list := resource[[]nextgen.DelegateToken](t, c.Must(http.MethodGet, "/ng/api/delegate-token-ng"+at+"&name=life&status=ACTIVE", ""))
+			if len(list) != 1 {
+				t.Fatalf("%s: %d tokens", name, len(list))
+			}
+			return list[0]
+		}
+		created := call(http.MethodPost, "&tokenName=life&revokeAfter=1769689600000")
+		for range 2 { // a second plan finds no difference
+			if diff := cmp.Diff(created, read()); diff != "" {
+				t.Errorf("%s: a read differs from what was answered: %s", name, diff)
+			}
+		}
+		if created.Status != nextgen.TokenActive || created.RevokeAfter != 1769689600000 || created.Value == nil {
+			t.Errorf("%s: %+v", name, created)
+		}
+		revoked := call(http.MethodPut, "&tokenName=life")
+		for _, one := range []nextgen.DelegateToken{revoked, read(), call(http.MethodPut, "&tokenName=life")} {
+			if one.UUID != created.UUID || one.Status != nextgen.TokenRevoked {
+				t.Errorf("%s, revoked: %+v", name, one)
+			}
+		}
+		if a := c.Do(w.Admin, http.MethodPost, "/ng/api/delegate-token-ng"+at+"&tokenName=life", ""); a.Status != http.StatusBadRequest || failure(t, a).Code != nextgen.DuplicateCode {
+			t.Errorf("%s: the name is given away: %d %s", name, a.Status, a.Body)
+		}
+		c.Must(http.MethodDelete, "/ng/api/delegate-token-ng"+at+"&tokenName=life", "")
+		if a := c.Do(w.Admin, http.MethodGet, "/ng/api/delegate-token-ng"+at+"&name=life", ""); a.Status != http.StatusNotFound || failure(t, a).Code != nextgen.NotFoundCode {
+			t.Errorf("%s, deleted: %d %s", name, a.Status, a.Body)
+		}
+	}
+}
+
+// TestLifeCycleOfGroupTags does it with the tags of a group of delegates.
+func TestLifeCycleOfGroupTags(t *testing.T) {
+	t.Parallel()
+	w, c := serve(t)
+	for name, fields := range scopesOf("tags") {
+		at, place := account, scope.Scope{Account: w.Account}
+		if id, ok := fields["orgIdentifier"].(string); ok {
+			at, place.Org = at+"&orgIdentifier="+id, id
+		}
+		if id, ok := fields["projectIdentifier"].(string); ok {
+			at, place.Project = at+"&projectIdentifier="+id, id
+		}
+		w.Delegate(t, delegate.Delegate{Name: "eks", Scope: place, Tags: []string{"own"}})
+		one := groupTags + "/eks" + at
+		tags := func(a apitest.Answer) string {
+			t.Helper()
+			return strings.Join(resource[nextgen.DelegateGroupDTO](t, a).Tags, ",")
+		}
+		for _, step := range []struct{ method, body, want string }{
+			{http.MethodPost, `{"tags":["b","a"]}`, "b,a"}, {http.MethodPut, `{"tags":["b","c"]}`, "b,c"}, {http.MethodPut, `{"tags":["b","c"]}`, "b,c"}, {http.MethodDelete, "", ""}, {http.MethodDelete, "", ""},
+		} {
+			if got := tags(c.Must(step.method, one, step.body)); got != step.want {
+				t.Errorf("%s, %s %s: %s", name, step.method, step.body, got)
+			}
+			for range 2 {
+				if got := tags(c.Must(http.MethodGet, one, "")); got != step.want {
+					t.Errorf("%s, read after %s %s: %s", name, step.method, step.body, got)
+				}
+			}
+		}
+	}
 }
