@@ -96,6 +96,9 @@ func mutated(body string) []string {
 	return all
 }
 
+// Junk is what belongs in no body of a call: a good body with one thing wrong at a time, and bodies that are no JSON.
+func Junk(good string) []string { return append(broken(), mutated(good)...) }
+
 // Junk sends to every call that takes a body what belongs in none: each example of the documentation with one thing wrong
 // at a time, and bodies that are no JSON. judge says what is wrong with an answer, or nothing.
 func (c *Client) Junk(key string, g openapi.Group, judge func(a Answer) string) {
@@ -106,7 +109,7 @@ func (c *Client) Junk(key string, g openapi.Group, judge func(a Answer) string) 
 		if e.body == "" {
 			continue
 		}
-		for _, body := range append(broken(), mutated(e.body)...) {
+		for _, body := range Junk(e.body) {
 			sent++
 			if wrong := judge(c.Send(key, e.method, e.path, e.kind, body)); wrong != "" {
 				c.tb.Errorf("%s %.300q: %s", e.route, body, wrong)

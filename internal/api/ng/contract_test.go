@@ -8,6 +8,7 @@ import (
 	"regexp"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/belay-dev/belay/internal/api/apitest"
 	"github.com/belay-dev/belay/internal/connector"
@@ -417,5 +418,80 @@ func TestAnOrganizationTakesWhatIsInItAlong(t *testing.T) {
 	}
 	if a := c.Do(key, http.MethodGet, "/ng/api/connectors"+project1, ""); a.Status != http.StatusUnauthorized {
 		t.Errorf("a key of the former project works again: %d %s", a.Status, a.Body)
+	}
+}
+
+// Every list has a word for the identifiers that are wanted, each another one, repeated or with commas between.
+func TestListsByIdentifiers(t *testing.T) {
+	t.Parallel()
+	for kind, word := range map[string]string{
+		"secrets": "identifiers", "organizations": "identifiers", "projects": "identifiers", "services": "serviceIdentifiers",
+		"environments": "envIdentifiers", "infrastructures": "infraIdentifiers",
+	} {
+		t.Run(kind, func(t *testing.T) {
+			t.Parallel()
+			w, c := serve(t)
+			k := kinds()[kind]
+			query := map[bool]string{true: "&orgIdentifier=org1"}[kind == "projects"]
+			for _, id := range []string{"i1", "i2", "i3", "i"} {
+				c.Must(http.MethodPost, "/ng/api"+k.path+account+query, k.body(id, "name of "+id, ""))
+			}
+			method, path, _ := k.list("")
+			for more, want := range map[string]string{
+				"&" + word + "=i3&" + word + "=i1":      "name of i1|name of i3",
+				"&" + word + "=i3,i1,none":              "name of i1|name of i3",
+				"&" + word + "=i":                       "name of i",
+				"&" + word + "=none":                    "",
+				"&" + word + "=i1,i2&searchTerm=of+i2":  "name of i2",
+				"&" + word + "=" + "&searchTerm=of+i2":  "name of i2",
+				"&" + word + "=i1,i1,i1,,&searchTerm=I": "name of i1",
+			} {
+				if _, names := named(t, k.word, c.Do(w.Admin, method, "/ng/api"+strings.TrimSuffix(path, "&searchTerm=")+more, "")); names != want {
+					t.Errorf("%s: %s", more, names)
+				}
+			}
+		})
+	}
+}
+
+func TestDefinitionsInAnOrder(t *testing.T) {
+	t.Parallel()
+	for _, kind := range []string{"services", "environments", "infrastructures"} {
+		t.Run(kind, func(t *testing.T) {
+			t.Parallel()
+			w, c := serve(t)
+			k := kinds()[kind]
+			for i, name := range []string{"b", "C", "a"} {
+				c.Must(http.MethodPost, "/ng/api"+k.path+account, k.body(fmt.Sprint("x", 3-i), name, ""))
+				w.Clock.Move(time.Minute)
+			}
+			c.Must(http.MethodPut, "/ng/api"+k.path+account, k.body("x3", "b", "")) // the oldest is changed last
+			method, path, _ := k.list("")
+			for sort, want := range map[string]string{
+				"": "a|b|C", "name,ASC": "a|b|C", "name,DESC": "C|b|a", "identifier,ASC": "a|C|b", "createdAt,DESC": "a|C|b", "createdAt,ASC": "b|C|a",
+				"lastModifiedAt,DESC": "b|a|C", "lastModifiedAt": "C|a|b", "nonsense,DESC": "C|b|a", "name": "a|b|C",
+			} {
+				if _, names := named(t, k.word, c.Do(w.Admin, method, "/ng/api"+path+"&sort="+url.QueryEscape(sort), "")); names != want {
+					t.Errorf("%q: %s", sort, names)
+				}
+			}
+		})
+	}
+}
+
+// The scope of a secret stands in the query, in the body, or in both.
+func TestTheScopeOfASecretIsSaidOnceOrTwice(t *testing.T) {
+	t.Parallel()
+	_, c := serve(t)
+	const fields = `,"orgIdentifier":"org1","projectIdentifier":"prj1"`
+	const query = "&orgIdentifier=org1&projectIdentifier=prj1"
+	for i, tt := range []struct{ query, fields string }{{query, ""}, {"", fields}, {query, fields}, {query, `,"orgIdentifier":null,"projectIdentifier":""`}} {
+		body := kinds()["secrets"].body(fmt.Sprint("s", i), "s", tt.fields)
+		for _, call := range [][2]string{{http.MethodPost, ""}, {http.MethodPut, fmt.Sprint("/s", i)}} {
+			got := data[nextgen.SecretResponse](t, c.Must(call[0], "/ng/api/v2/secrets"+call[1]+account+tt.query, body)).Secret
+			if got.OrgIdentifier != "org1" || got.ProjectIdentifier != "prj1" {
+				t.Errorf("%+v: %+v", tt, got)
+			}
+		}
 	}
 }
