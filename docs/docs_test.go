@@ -115,7 +115,7 @@ func TestLinksLeadSomewhere(t *testing.T) {
 // commands are what the command line knows: a word, and the words that may follow it where it is a group.
 var commands = map[string][]string{
 	"up": nil, "manager": nil, "upgrader": nil, "apply": nil, "export": nil, "whoami": nil, "version": nil, "completion": nil, "man": nil,
-	"delegate":  {"run", "list", "ping", "choose", "token", "manifest"},
+	"delegate":  {"run", "list", "tag", "ping", "choose", "token", "manifest"},
 	"connector": {"list", "get", "apply", "delete", "test", "history", "preflight", "preflights", "export"},
 	"policy":    {"actions", "simulate", "diff", "list", "show", "for", "lint", "trust"},
 	"secret":    {"list", "get", "set", "delete"},

@@ -21,6 +21,7 @@ type delegateCmd struct {
 	List   delegateList   `cmd:"" help:"List delegates."`
 	Ping   delegatePing   `cmd:"" help:"Send a task to a delegate and wait for its answer."`
 	Choose delegateChoose `cmd:"" help:"Say which delegate would take work with these selectors, and why the others would not. Exit code 3 when none would."`
+	Tag    delegateTag    `cmd:"" help:"Give all delegates of a name more tags, or show those that they were given."`
 	Token  tokenCmd       `cmd:"" help:"Keep delegate tokens."`
 
 	Manifest manifestCmd `cmd:"" help:"Write the file that installs a delegate, or find what is wrong with one."`
@@ -156,6 +157,53 @@ func (cmd *delegateChoose) Run(ctx context.Context, a *app) error {
 		return exit{Different}
 	}
 	return err
+}
+
+type delegateTag struct {
+	Name    string   `arg:"" name:"delegate" help:"Name."`
+	Tags    []string `arg:"" optional:"" name:"tag" help:"Tags to give. None shows those that were given."`
+	Replace bool     `xor:"how" help:"Give these tags in place of those given before."`
+	Clear   bool     `xor:"how" help:"Take all given tags away."`
+}
+
+// Run gives tags. They count as selectors beside those that the delegates say themselves, also when these come anew.
+func (cmd *delegateTag) Run(ctx context.Context, a *app) error {
+	method := http.MethodGet
+	switch {
+	case cmd.Clear && len(cmd.Tags) > 0:
+		return misusef("--clear takes all tags away; name none")
+	case cmd.Clear:
+		method = http.MethodDelete
+	case cmd.Replace && len(cmd.Tags) == 0:
+		return misusef("--replace needs tags; --clear takes all away")
+	case cmd.Replace:
+		method = http.MethodPut
+	case len(cmd.Tags) > 0:
+		method = http.MethodPost
+	}
+	var body any
+	if len(cmd.Tags) > 0 {
+		body = nextgen.DelegateGroupTags{Tags: cmd.Tags}
+	}
+	c, err := a.client()
+	if err != nil {
+		return err
+	}
+	q := a.at()
+	var group struct {
+		Name string   `json:"name"`
+		Tags []string `json:"tags"`
+	}
+	if err := c.ng(ctx, method, "/delegate-group-tags/"+url.PathEscape(cmd.Name), q, body, &group); err != nil {
+		return err
+	}
+	return a.print(group, func() {
+		if len(group.Tags) == 0 {
+			a.note("Delegates %s have no tags but their own.", group.Name)
+			return
+		}
+		a.line("%s", strings.Join(group.Tags, ", "))
+	})
 }
 
 type tokenCmd struct {
