@@ -46,7 +46,7 @@ func (p *pinger) Ping(ctx context.Context, who audit.Caller, at scope.Scope, nam
 		return protocol.Pong{}, 0, err
 	}
 	if !p.known(at, name) {
-		return protocol.Pong{}, 0, fault.New(fault.NotFound, "no delegate of %s has the name or tag %.128q; `belay delegate list` shows those that there are", at, name)
+		return protocol.Pong{}, 0, fault.New(fault.NotFound, "no delegate that serves %s has the name or tag %.128q; `belay delegate list` shows those that there are", at, name)
 	}
 	began := time.Now()
 	t, err := p.Queue.Submit(ctx, task.Task{Scope: at, Kind: protocol.TypePing, Subject: name, Params: []byte(`{}`), Selectors: []string{name}})
