@@ -32,6 +32,7 @@ type handler struct {
 	manager  *Manager
 	document func() ([]byte, error) // of OpenAPI
 	ng       http.Handler
+	others   http.Handler
 	fg       http.Handler
 	v1       http.Handler
 	link     http.Handler
@@ -72,7 +73,7 @@ func (m *Manager) newHandler() *handler {
 	groups := []openapi.Group{nextGen.Group(), own.Group()}
 	return &handler{
 		document: sync.OnceValues(func() ([]byte, error) { return openapi.Document(c.Version, m.url(), groups, others()) }),
-		manager:  m, ng: nextGen.Handler(), fg: older.Handler(), v1: own.Handler(), link: m.link.Handler(), pages: m.pages.Handler(),
+		manager:  m, ng: nextGen.Handler(), others: nextGen.Others(), fg: older.Handler(), v1: own.Handler(), link: m.link.Handler(), pages: m.pages.Handler(),
 		metrics: promhttp.HandlerFor(m.prometheus, promhttp.HandlerOpts{Registry: m.prometheus}),
 	}
 }
@@ -84,6 +85,8 @@ func (h *handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	switch {
 	case under(path, "/ng/api"), misplaced(path):
 		h.ng.ServeHTTP(w, r)
+	case ng.IsOther(path):
+		h.others.ServeHTTP(w, r)
 	case path == "/api/graphql", under(path, "/api/setup-as-code"):
 		h.fg.ServeHTTP(w, r)
 	case under(path, "/api/agent"), under(path, "/api/executions"), under(path, "/api/account"):

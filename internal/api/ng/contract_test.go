@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/belay-dev/belay/internal/api/apitest"
+	"github.com/belay-dev/belay/internal/api/ng"
 	"github.com/belay-dev/belay/internal/connector"
 	"github.com/belay-dev/belay/internal/nextgen"
 )
@@ -491,6 +492,31 @@ func TestTheScopeOfASecretIsSaidOnceOrTwice(t *testing.T) {
 			got := data[nextgen.SecretResponse](t, c.Must(call[0], "/ng/api/v2/secrets"+call[1]+account+tt.query, body)).Secret
 			if got.OrgIdentifier != "org1" || got.ProjectIdentifier != "prj1" {
 				t.Errorf("%+v: %+v", tt, got)
+			}
+		}
+	}
+}
+
+// Terraform code and SDK programs may hold more than Belay has. They show what they are told, if it is told in their words.
+func TestACallOfAnotherAPIIsRefusedInWordsThatClientsShow(t *testing.T) {
+	t.Parallel()
+	w := apitest.New(t)
+	c := w.Serve(t, server(w).Others())
+	for _, path := range []string{"/belay/v1/whoami", "/ui/", "/", "/pipeline", "/pipelines/api/x", "/ng/api/v1/x"} {
+		if ng.IsOther(path) {
+			t.Errorf("%s is taken for another's", path)
+		}
+	}
+	for _, path := range []string{"/pipeline/api/pipelines/v2", "/template/api/templates/t", "/authz/api/roles", "/v1/orgs/org1/connectors/c/test-connection", "/gitops/api/v1/agents/a", "/cf/admin/features/f"} {
+		for _, prefix := range []string{"", "/gateway"} {
+			for _, method := range []string{http.MethodGet, http.MethodPost, http.MethodPut, http.MethodDelete} {
+				if !ng.IsOther(path) {
+					t.Errorf("%s is not known", path)
+				}
+				a := c.Do(w.Admin, method, prefix+path+account, "")
+				if got := failure(t, a); a.Status != http.StatusBadRequest || got.Code != nextgen.InvalidCode || !strings.Contains(got.Message, "does not serve this call") {
+					t.Errorf("%s %s%s: %d %s", method, prefix, path, a.Status, a.Body)
+				}
 			}
 		}
 	}

@@ -12,6 +12,8 @@ package ng
 import (
 	"context"
 	"net/http"
+	"slices"
+	"strings"
 	"time"
 
 	"github.com/belay-dev/belay/internal/api"
@@ -164,6 +166,37 @@ func (s *Server) router() *api.Router {
 	r.HandleOpen(issuer+oidc.KeySetPath, api.Bare(s.keySet))
 	r.HandleOpen(issuer+oidc.KeySetHyphenPath, api.Bare(s.keySet))
 	return r
+}
+
+// Others answers what clients of this API call besides, see IsOther.
+func (s *Server) Others() http.Handler {
+	r := s.Edge.NewRouter(words())
+	for _, method := range []string{http.MethodGet, http.MethodPost, http.MethodPut, http.MethodPatch, http.MethodDelete} {
+		for _, other := range otherAPIs() {
+			r.HandleOpen(method+" /"+other+"/{rest...}", api.Bare(notServed))
+		}
+	}
+	return r
+}
+
+// otherAPIs are the first words of the paths of what clients of this API call besides, and Belay does not have.
+func otherAPIs() []string {
+	return []string{
+		"pipeline", "template", "authz", "resourcegroup", "audit", "ccm", "cv", "cf", "gitops", "iacm", "har", "code", "chaos", "dbops", "idp", "sto", "ssca", "v1",
+	}
+}
+
+// IsOther reports whether a path is one of those, for the one who places paths.
+func IsOther(path string) bool {
+	first, _, found := strings.Cut(strings.TrimPrefix(path, "/"), "/")
+	return found && slices.Contains(otherAPIs(), first)
+}
+
+// notServed answers clients that use more than Belay has, in words that they show. It is 400 for the same reason as
+// below.
+func notServed(_ context.Context, c api.Call) (bool, error) {
+	return false, fault.New(fault.Invalid,
+		"Belay does not serve this call (%.100s): it has connectors, secrets, organizations, projects, delegates, services, environments and infrastructure definitions", c.Path("rest"))
 }
 
 // wrongEndpoint answers clients whose endpoint has a path that leads nowhere. It is 400, because they take a 404 with the
