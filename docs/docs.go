@@ -1,4 +1,5 @@
-// Package docs carries the pages that the manager serves: one for each error code, as plain Markdown.
+// Package docs carries the documentation that the manager serves: its pages as plain Markdown, among them one for each error
+// code and each rule of the linter.
 package docs
 
 import (
@@ -6,8 +7,11 @@ import (
 	"io/fs"
 )
 
-//go:embed errors/*.md
+//go:embed *.md errors/*.md lint/*.md
 var pages embed.FS
+
+// Pages are all pages by their path: web.md, errors/BLY-2104.md, lint/BLP-301.md. A README.md is the index of its folder.
+func Pages() fs.FS { return pages }
 
 // Errors are the pages of the error codes, each under its name: BLY-2104.md. README.md is their index.
 func Errors() fs.FS {

@@ -39,6 +39,21 @@ type reply struct {
 	body   templ.Component
 	status int // 0 is 200
 	to     string
+	file   *file // instead of a page
+}
+
+// file is something to keep, which a browser saves under its name.
+type file struct {
+	name, kind string
+	text       []byte
+}
+
+func (f *file) send(w http.ResponseWriter) {
+	h := w.Header()
+	h.Set("Content-Type", f.kind+"; charset=utf-8")
+	h.Set("Content-Disposition", `attachment; filename="`+f.name+`"`)
+	h.Set("Content-Length", strconv.Itoa(len(f.text)))
+	_, _ = w.Write(f.text) // the browser may be gone
 }
 
 const tooMany fault.Kind = "too many"

@@ -110,6 +110,8 @@ func (s *Server) Handler() http.Handler {
 	mux.HandleFunc("GET /ui/signin", s.signInPage)
 	mux.HandleFunc("POST /ui/signin", s.signIn)
 	mux.HandleFunc("POST /ui/signout", s.signOut)
+	mux.HandleFunc("GET /ui/docs", s.document)
+	mux.HandleFunc("GET /ui/docs/{page...}", s.document)
 	for pattern, do := range map[string]page{
 		"GET /ui/{$}":     s.overview,
 		"GET /ui/scope":   s.scopes,
@@ -210,6 +212,10 @@ func (s *Server) signedIn(do page) http.HandlerFunc {
 		answer, err := s.checked(ctx, v, do)
 		if err != nil {
 			s.refuse(w, r, v, err)
+			return
+		}
+		if answer.file != nil {
+			answer.file.send(w)
 			return
 		}
 		if answer.to != "" {
