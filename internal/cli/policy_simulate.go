@@ -57,7 +57,7 @@ func (cmd *policySimulate) Run(ctx context.Context, a *app) error {
 	}
 	if cmd.DeriveContext {
 		for i := range f.Scenarios {
-			derive(&f.Scenarios[i].Request)
+			f.Scenarios[i].Request.Derive()
 		}
 	}
 	result, err := f.Run(ctx)
@@ -106,7 +106,7 @@ func (cmd *policySimulate) asked(a *app) (*scenario.File, error) {
 	if err != nil {
 		return nil, err
 	}
-	base := scenario.Scenario{Request: scenario.Request{Principal: asPrincipal(cmd.Principal), Context: map[string]scenario.Value{}}}
+	base := scenario.Scenario{Request: scenario.Request{Principal: scenario.PrincipalOf(cmd.Principal), Context: map[string]scenario.Value{}}}
 	if cmd.Discover {
 		base.Mode = "discover"
 	}
@@ -233,68 +233,6 @@ func (a *app) readFile(name string) ([]byte, error) {
 		return nil, misusef("%s: is longer than the %d MiB that are read", named(name), maxScenarioFile>>20)
 	}
 	return text, nil
-}
-
-// asPrincipal tells the kinds of principals apart by their form.
-func asPrincipal(who string) scenario.Principal {
-	switch {
-	case who == "anonymous" || who == "*":
-		return scenario.Principal{Type: "anonymous"}
-	case strings.Contains(who, ":oidc-provider/") || strings.Contains(who, ":saml-provider/"):
-		return scenario.Principal{Type: "federated", ID: who}
-	case strings.HasSuffix(who, ".amazonaws.com") || strings.HasSuffix(who, ".amazonaws.com.cn"):
-		return scenario.Principal{Type: "service", Service: who}
-	}
-	return scenario.Principal{Type: "aws", ARN: who}
-}
-
-// derive fills in the keys that follow from principal and resource, where the context does not have them.
-func derive(r *scenario.Request) {
-	p, err := iam.ParsePrincipal(r.Principal.ARN)
-	if r.Principal.Type != "aws" || err != nil {
-		return
-	}
-	if r.Context == nil {
-		r.Context = map[string]scenario.Value{}
-	}
-	set := func(key, value string) {
-		for has := range r.Context {
-			if strings.EqualFold(has, key) {
-				return
-			}
-		}
-		r.Context[key] = scenario.Value{Single: value}
-	}
-	arn, kind := r.Principal.ARN, "User"
-	segments := strings.SplitN(arn, ":", 6)
-	words := strings.Split(segments[5], "/")
-	switch p.Kind() {
-	case iam.KindRoot:
-		kind = "Account"
-	case iam.KindUser:
-		set("aws:username", words[len(words)-1])
-	case iam.KindRole, iam.KindSession:
-		kind = "AssumedRole"
-		if p.Kind() == iam.KindSession {
-			if arn = r.Principal.RoleARN; arn == "" {
-				arn = fmt.Sprintf("arn:%s:iam::%s:role/%s", segments[1], segments[4], strings.Join(words[1:len(words)-1], "/"))
-			}
-		}
-	case iam.KindFederatedUser:
-		kind = "FederatedUser"
-	case iam.KindService, iam.KindFederated, iam.KindAnonymous:
-	}
-	set("aws:PrincipalArn", arn)
-	set("aws:PrincipalAccount", p.Account())
-	set("aws:PrincipalType", kind)
-	account := r.Resource.Account
-	if parts := strings.SplitN(r.Resource.ARN, ":", 6); account == "" && len(parts) == 6 {
-		account = parts[4]
-	}
-	if account == "" {
-		account = p.Account()
-	}
-	set("aws:ResourceAccount", account)
 }
 
 // simulated shows answers: one in full, several as a table with the reasons of those that fail or are denied.

@@ -110,6 +110,7 @@ func linesOf(text string) []codeLine {
 func codeLines(title string, lines []codeLine) templ.Component {
 	return templ.ComponentFunc(func(_ context.Context, w io.Writer) error {
 		var b strings.Builder
+		isJSON := len(lines) > 0 && strings.IndexAny(strings.TrimSpace(lines[0].Text)+" ", `{}[]"`) == 0
 		b.WriteString(`<pre tabindex="0" role="region" aria-label="` + html.EscapeString(title) + `"><code>`)
 		for _, l := range lines {
 			tag, class := "span", "l"
@@ -120,12 +121,42 @@ func codeLines(title string, lines []codeLine) templ.Component {
 			default:
 				tag, class = "mark", "l "+l.Class
 			}
-			b.WriteString("<" + tag + ` class="` + class + `">` + html.EscapeString(l.Text) + "\n</" + tag + ">")
+			b.WriteString("<" + tag + ` class="` + class + `">` + coloured(l.Text, isJSON) + "\n</" + tag + ">")
 		}
 		b.WriteString("</code></pre>")
 		_, err := io.WriteString(w, b.String())
 		return err
 	})
+}
+
+// coloured is a line of code; in JSON, names and strings have their colours.
+func coloured(line string, isJSON bool) string {
+	if !isJSON {
+		return html.EscapeString(line)
+	}
+	var b strings.Builder
+	rest := line
+	for {
+		start := strings.IndexByte(rest, '"')
+		if start < 0 {
+			break
+		}
+		end := start + 1
+		for end < len(rest) && rest[end] != '"' {
+			if rest[end] == '\\' {
+				end++
+			}
+			end++
+		}
+		end = min(end+1, len(rest))
+		class := "s"
+		if strings.HasPrefix(strings.TrimLeft(rest[end:], " "), ":") {
+			class = "k"
+		}
+		b.WriteString(html.EscapeString(rest[:start]) + `<span class="` + class + `">` + html.EscapeString(rest[start:end]) + "</span>")
+		rest = rest[end:]
+	}
+	return b.String() + html.EscapeString(rest)
 }
 
 // pretty indents a text that is JSON; others stay as they are.

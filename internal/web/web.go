@@ -134,12 +134,14 @@ func (s *Server) Handler() http.Handler {
 		"GET /ui/delegates/tokens/{name}/revoke":  s.confirmRevoke,
 		"POST /ui/delegates/tokens/{name}/revoke": s.revokeToken,
 
-		"GET /ui/permissions":           s.capabilities,
-		"GET /ui/permissions/builder":   s.builder,
-		"GET /ui/permissions/lint":      s.lintForm,
-		"POST /ui/permissions/lint":     s.lintPolicy,
-		"GET /ui/permissions/simulate":  s.simulateForm,
-		"POST /ui/permissions/simulate": s.simulate,
+		"GET /ui/permissions":                   s.capabilities,
+		"GET /ui/permissions/capabilities/{id}": s.capability,
+		"GET /ui/permissions/builder":           s.builder,
+		"GET /ui/permissions/builder/file":      s.builtFile,
+		"GET /ui/permissions/simulate":          s.simulateForm,
+		"POST /ui/permissions/simulate":         s.simulate,
+		"GET /ui/permissions/lint":              s.lintForm,
+		"POST /ui/permissions/lint":             s.lintPolicy,
 	} {
 		mux.HandleFunc(pattern, s.signedIn(do))
 	}
