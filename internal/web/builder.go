@@ -110,6 +110,17 @@ var uses = sync.OnceValues(func() (map[string]use, error) { //nolint:gochecknogl
 				statements, err = catalogue.Needs(c, n)
 			}
 			text, _ := (&iam.Document{Statements: statements}).MarshalJSON() // has no error
+			if len(c.Resource) == 0 || err != nil {
+				return string(text)
+			}
+			var r catalogue.Result
+			if r, err = catalogue.For([]string{c.ID}, n, catalogue.Placement{}); err != nil {
+				return ""
+			}
+			for _, one := range r.Resources {
+				side, _ := one.Document.MarshalJSON() // has no error
+				text = append(text, side...)
+			}
 			return string(text)
 		}
 		var u use
@@ -125,6 +136,7 @@ var uses = sync.OnceValues(func() (map[string]use, error) { //nolint:gochecknogl
 			{"roles", made(catalogue.Narrowing{Roles: one}), plain},
 			{"account", made(located), named},
 			{"region", made(placed), named},
+			{"user", made(catalogue.Narrowing{Principal: "arn:aws:iam::111122223333:role/a"}), plain},
 		} {
 			if f.with != f.other {
 				u.fields = append(u.fields, f.name)
@@ -132,14 +144,6 @@ var uses = sync.OnceValues(func() (map[string]use, error) { //nolint:gochecknogl
 		}
 		if slices.ContainsFunc(c.Policies, func(p catalogue.Policy) bool { return p.Kind == catalogue.AWSManaged }) {
 			u.fields = append(u.fields, "managed")
-		}
-		if len(c.Resource) > 0 {
-			u.fields = append(u.fields, "user")
-			for _, name := range []string{"buckets", "functions"} { // they say whose policy it is
-				if !slices.Contains(u.fields, name) && resourceNeeds(c, name) {
-					u.fields = append(u.fields, name)
-				}
-			}
 		}
 		statements, failed := catalogue.Needs(c, catalogue.Narrowing{})
 		if err = cmp.Or(err, failed); err != nil {
@@ -150,19 +154,6 @@ var uses = sync.OnceValues(func() (map[string]use, error) { //nolint:gochecknogl
 	}
 	return out, nil
 })
-
-// resourceNeeds reports whether a name in a field makes a policy on the side of the resource.
-func resourceNeeds(c catalogue.Capability, field string) bool {
-	n := catalogue.Narrowing{Principal: "arn:aws:iam::111122223333:role/a"}
-	without, _ := catalogue.For([]string{c.ID}, n, catalogue.Placement{})
-	if field == "buckets" {
-		n.Buckets = []string{"a-name"}
-	} else {
-		n.Functions = []string{"a-name"}
-	}
-	with, _ := catalogue.For([]string{c.ID}, n, catalogue.Placement{})
-	return len(with.Resources) != len(without.Resources)
-}
 
 // actionsOf are the actions that statements allow, by their patterns, each once, in the order in which they come.
 func actionsOf(reference *service.Reference, statements []iam.Statement) []string {

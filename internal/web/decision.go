@@ -1,8 +1,8 @@
 package web
 
 import (
-	"encoding/json"
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 
@@ -359,14 +359,32 @@ func unset(sc *scenario.Scenario) []string {
 	return out[:min(most, len(out))]
 }
 
-// clone is a scenario of its own, down to its documents.
-func clone(sc *scenario.Scenario) (*scenario.Scenario, error) {
-	text, err := json.Marshal(sc)
-	if err != nil {
-		return nil, err
+// clone is a scenario whose policies and context can be changed. Documents are not copied: a change puts another in their place.
+func clone(sc *scenario.Scenario) *scenario.Scenario {
+	out := *sc
+	optional := func(list *[]scenario.Policy) *[]scenario.Policy {
+		if list == nil {
+			return nil
+		}
+		own := slices.Clone(*list)
+		return &own
 	}
-	var out scenario.Scenario
-	return &out, json.Unmarshal(text, &out)
+	levels := func(list []scenario.Level) []scenario.Level {
+		own := slices.Clone(list)
+		for i := range own {
+			own[i].Policies = slices.Clone(own[i].Policies)
+		}
+		return own
+	}
+	out.Request.Context = maps.Clone(sc.Request.Context)
+	out.IdentityPolicies = slices.Clone(sc.IdentityPolicies)
+	out.PermissionBoundary, out.SessionPolicies, out.VPCEndpointPolicies = optional(sc.PermissionBoundary), optional(sc.SessionPolicies), optional(sc.VPCEndpointPolicies)
+	out.ServiceControlPolicies, out.ResourceControlPolicies = levels(sc.ServiceControlPolicies), levels(sc.ResourceControlPolicies)
+	if sc.ResourcePolicy != nil {
+		own := *sc.ResourcePolicy
+		out.ResourcePolicy = &own
+	}
+	return &out
 }
 
 // sentenceEnd is the end of a sentence.

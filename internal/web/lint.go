@@ -108,7 +108,7 @@ func (p *lintPage) lint() {
 	at := map[int][]lintRow{}
 	for i, f := range findings {
 		row := lintRow{
-			ID: fmt.Sprintf("finding-%d", i+1), Rule: f.Rule, Line: f.Pos.Line, Message: sentence(f.Message), Fix: sentence(f.Fix), Path: f.Path,
+			ID: fmt.Sprintf("finding-%d", i+1), Rule: f.Rule, Line: f.Pos.Line, Message: f.Message, Fix: f.Fix, Path: f.Path,
 			Code: codeOf(f.Fix), Documentation: documentOf("lint/" + f.Rule), Mark: severity(f.Severity),
 		}
 		p.Findings = append(p.Findings, row)

@@ -22,11 +22,7 @@ func remediesOf(sc *scenario.Scenario, x *iam.Explanation) (list []remedy, then 
 	if x.Decision != iam.ImplicitlyDenied || len(x.Missing) == 0 {
 		return nil, ""
 	}
-	now, err := clone(sc)
-	if err != nil {
-		return nil, ""
-	}
-	at := *x
+	now, at := clone(sc), *x
 	for range len(evaluation()) {
 		if len(at.Missing) == 0 || at.Decision != iam.ImplicitlyDenied {
 			break
@@ -34,10 +30,7 @@ func remediesOf(sc *scenario.Scenario, x *iam.Explanation) (list []remedy, then 
 		layer := at.Missing[0]
 		var done *remedy
 		for _, try := range []func(*scenario.Scenario, *iam.Explanation, iam.Layer) *remedy{widened, contextSet, added} {
-			next, err := clone(now)
-			if err != nil {
-				return list, then
-			}
+			next := clone(now)
 			r := try(next, &at, layer)
 			if r == nil {
 				continue

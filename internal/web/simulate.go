@@ -152,14 +152,15 @@ func (q *question) carry(b *build, from url.Values) {
 	if from.Get("action") != "" {
 		return
 	}
-	q.Field("principal").Value = "arn:aws:iam::" + cmp.Or(b.value("account"), "111122223333") + ":role/belay-deploy"
-	action, resource := suiting(b.documents)
+	account := cmp.Or(b.value("account"), "111122223333")
+	q.Field("principal").Value = "arn:aws:iam::" + account + ":role/belay-deploy"
+	action, resource := suiting(b.documents, account, cmp.Or(b.value("region"), "us-east-1"))
 	q.Field("action").Value, q.Field("resource").Value = action, resource
 	q.Field("context").Value = ""
 }
 
 // suiting finds an action of documents, and a resource that it works on: one with a name before a star.
-func suiting(documents []json.RawMessage) (action, resource string) {
+func suiting(documents []json.RawMessage, account, region string) (action, resource string) {
 	reference, err := service.Load()
 	if err != nil {
 		return "", ""
@@ -180,7 +181,7 @@ func suiting(documents []json.RawMessage) (action, resource string) {
 					continue
 				}
 				for _, on := range s.Resource.Values {
-					on = exampleOf(on)
+					on = exampleOf(on, account, region)
 					score := 0
 					switch {
 					case on == "*":
@@ -200,13 +201,13 @@ func suiting(documents []json.RawMessage) (action, resource string) {
 }
 
 // exampleOf is an ARN that a pattern matches, or a star.
-func exampleOf(pattern string) string {
+func exampleOf(pattern, account, region string) string {
 	parts := strings.SplitN(pattern, ":", 6)
 	if len(parts) < 6 {
 		return "*"
 	}
 	fill := func(text, with string) string { return strings.NewReplacer("*", with, "?", "x").Replace(text) }
-	return strings.Join([]string{fill(parts[0], "arn"), fill(parts[1], "aws"), parts[2], fill(parts[3], "us-east-1"), fill(parts[4], "111122223333"), fill(parts[5], "example")}, ":")
+	return strings.Join([]string{fill(parts[0], "arn"), fill(parts[1], "aws"), parts[2], fill(parts[3], region), fill(parts[4], account), fill(parts[5], "example")}, ":")
 }
 
 // simulateForm is the simulator, beside the builder. An address may hold a question.

@@ -28,6 +28,7 @@ import (
 	"github.com/belay-dev/belay/internal/delegate"
 	"github.com/belay-dev/belay/internal/fault"
 	"github.com/belay-dev/belay/internal/identity"
+	"github.com/belay-dev/belay/internal/oidc"
 	"github.com/belay-dev/belay/internal/org"
 	"github.com/belay-dev/belay/internal/preflight"
 	"github.com/belay-dev/belay/internal/scope"
@@ -74,6 +75,12 @@ type secrets interface {
 	Secrets(ctx context.Context, who audit.Caller, f secret.Filter) ([]secret.Secret, int, error)
 }
 
+type issuer interface {
+	View(ctx context.Context, who audit.Caller) (oidc.View, error)
+	// TrustPolicy fails with Invalid for a connector that does not use OIDC.
+	TrustPolicy(ctx context.Context, who audit.Caller, at scope.Scope, id string) (oidc.Trust, error)
+}
+
 type trail interface {
 	Entries(ctx context.Context, who audit.Caller, f audit.Filter) ([]audit.Entry, error)
 }
@@ -89,6 +96,7 @@ type Server struct {
 	Organizations organizations
 	Secrets       secrets
 	Trail         trail
+	Issuer        issuer
 	Secure        bool // browsers reach the manager over TLS only: cookies are sent over nothing else
 	Version       string
 	Log           *slog.Logger
@@ -142,6 +150,10 @@ func (s *Server) Handler() http.Handler {
 		"POST /ui/permissions/simulate":         s.simulate,
 		"GET /ui/permissions/lint":              s.lintForm,
 		"POST /ui/permissions/lint":             s.lintPolicy,
+		"GET /ui/permissions/trust":             s.trust,
+		"GET /ui/permissions/trust/file":        s.trustFile,
+		"GET /ui/permissions/trust/explain":     s.trustQuestion,
+		"POST /ui/permissions/trust/explain":    s.explainTrust,
 	} {
 		mux.HandleFunc(pattern, s.signedIn(do))
 	}

@@ -29,7 +29,10 @@ func every() []string {
 		"/ui/connectors/payments_prod?at=org1%2Fprj1", "/ui/connectors/payments_prod/preflight?at=org1%2Fprj1", "/ui/connectors/payments_prod/yaml?at=org1%2Fprj1",
 		"/ui/connectors/payments_prod/delete?at=org1%2Fprj1", "/ui/connectors/search_dev", "/ui/connectors/risk_batch", "/ui/connectors/orders_eu_1",
 		"/ui/new/connector", "/ui/new/connector?org=org1&project=prj1", "/ui/delegates", "/ui/delegates/tokens", "/ui/permissions", "/ui/permissions/builder", "/ui/permissions/lint", "/ui/permissions/simulate",
-		"/ui/permissions/builder?capability=s3-read&buckets=artifacts&format=terraform", "/ui/secrets", "/ui/secrets?search=x", "/ui/audit", "/ui/audit?action=connector.&outcome=allowed",
+		"/ui/permissions/builder?capability=s3-read&buckets=artifacts&format=terraform", "/ui/permissions/builder?capability=s3-cross-account&buckets=artifacts&account=12&simulate=built",
+		"/ui/permissions?search=s3", "/ui/permissions?search=nothing-has-this", "/ui/permissions/capabilities/lambda", "/ui/permissions/simulate?ask=1&principal=arn:aws:iam::111122223333:role/x&action=s3:GetObject&resource=arn:aws:s3:::a/b",
+		"/ui/permissions/trust", "/ui/permissions/trust?for=irsa&make=1", "/ui/permissions/trust?for=ecs-tasks&format=cli", "/ui/permissions/trust/explain", "/ui/permissions/trust/explain?connector=org1/prj1/payments_prod",
+		"/ui/docs", "/ui/docs/errors", "/ui/docs/errors/BLY-2105", "/ui/docs/trust", "/ui/secrets", "/ui/secrets?search=x", "/ui/audit", "/ui/audit?action=connector.&outcome=allowed",
 		"/ui/nowhere", "/ui/connectors/absent", "/ui/connectors/payments_prod?org=absent",
 	}
 }
@@ -479,6 +482,12 @@ func TestNothingInjects(t *testing.T) {
 		"/ui/?org=" + q, "/ui/delegates", "/ui/delegates/tokens/" + url.PathEscape(evil) + "/revoke", "/ui/secrets", "/ui/secrets?search=" + q,
 		"/ui/audit?who=" + q + "&action=" + q + "&target=" + q + "&outcome=" + q, "/ui/audit", "/ui/" + url.PathEscape(evil), "/ui/signin?next=" + q,
 		"/ui/permissions/builder?capability=" + q, "/ui/permissions/builder?capability=connection&buckets=" + q + "&account=" + q + "&region=" + q + "&format=" + q,
+		"/ui/permissions/builder/file?capability=" + q, "/ui/permissions/builder/file?capability=ecs&account=" + q, "/ui/permissions?search=" + q, "/ui/permissions/capabilities/" + url.PathEscape(evil),
+		"/ui/permissions/builder?capability=s3-cross-account&user=" + q + "&buckets=" + q + "&clusters=" + q + "&repositories=" + q + "&functions=" + q + "&roles=" + q + "&simulate=" + q + "&expand=" + q,
+		"/ui/permissions/simulate?ask=1&principal=" + q + "&action=" + q + "&resource=" + q + "&identity=" + q + "&owner=" + q + "&session=" + q + "&rcp=" + q + "&endpoint=" + q + "&context=" + q,
+		"/ui/permissions/trust?for=" + q + "&connector=" + q + "&account=" + q + "&audience=" + q + "&role=" + q, "/ui/permissions/trust?for=cross-account&principals=" + q + "&externalId=" + q + "&partition=" + q + "&format=" + q + "&tags=" + q,
+		"/ui/permissions/trust?for=irsa&provider=" + q + "&issuer=" + q + "&namespace=" + q + "&serviceAccount=" + q, "/ui/permissions/trust?for=oidc&subject=" + q + "&provider=arn:aws:iam::444455556666:oidc-provider/x.example.com&role=x",
+		"/ui/permissions/trust?for=ecs-tasks&sourceAccount=" + q, "/ui/permissions/trust/file?connector=" + q, "/ui/permissions/trust/explain?connector=" + q, "/ui/docs/" + url.PathEscape(evil),
 	} {
 		page := b.get(path)
 		harmless(t, path, page)
@@ -488,9 +497,18 @@ func TestNothingInjects(t *testing.T) {
 		harmless(t, "lint", b.post("/ui/permissions/lint", url.Values{"policy": {policy}, "kind": {evil}}))
 		harmless(t, "simulate", b.post("/ui/permissions/simulate", url.Values{
 			"identity": {policy}, "boundary": {policy}, "scp": {policy}, "resource_policy": {policy}, "principal": {evil}, "action": {evil}, "resource": {evil}, "context": {evil},
+			"session": {policy}, "rcp": {policy}, "endpoint": {policy}, "owner": {evil}, "builder": {evil}, "do": {evil},
 		}))
+		harmless(t, "simulate", b.post("/ui/permissions/simulate", url.Values{"identity": {policy}, "do": {"save"}, "principal": {evil}, "action": {evil}}))
 		harmless(t, "simulate", b.post("/ui/permissions/simulate", url.Values{
 			"identity": {policy}, "principal": {"arn:aws:iam::111122223333:role/x"}, "action": {"s3:GetObject"}, "resource": {"arn:aws:s3:::" + evil}, "context": {evil + "=" + evil},
+		}))
+	}
+	for _, trusted := range []string{evil, document, `{"Statement":{"Effect":"Allow","Principal":{"AWS":"` + strings.ReplaceAll(evil, `"`, `\"`) + `"},"Action":"sts:AssumeRole","Condition":{"StringEquals":{"sts:ExternalId":"` + strings.ReplaceAll(evil, `"`, `\"`) + `x"}}}}`} {
+		form := url.Values{"trust": {trusted}, "caller": {evil}, "role": {evil}, "externalId": {evil}, "claims": {evil}, "tags": {evil}, "sourceIdentity": {evil}, "keys": {evil}, "policies": {evil}}
+		harmless(t, "explain", b.post("/ui/permissions/trust/explain", form))
+		harmless(t, "explain", b.post("/ui/permissions/trust/explain", url.Values{
+			"trust": {trusted}, "caller": {"arn:aws:iam::111122223333:role/x"}, "externalId": {evil}, "claims": {evil + "=" + evil}, "tags": {evil + "=" + evil}, "sourceIdentity": {evil},
 		}))
 	}
 	for _, do := range []string{"preview", "save"} {
@@ -669,41 +687,6 @@ func TestTokens(t *testing.T) {
 	}
 	if got := p.signIn(t, p.Editor).get("/ui/delegates/tokens").body; strings.Contains(got, "Revoke…") || !strings.Contains(got, "frankfurt") {
 		t.Error("an editor sees a button to revoke, or no tokens")
-	}
-}
-
-func TestPermissions(t *testing.T) {
-	t.Parallel()
-	p := serve(t)
-	b := p.signIn(t, p.Viewer)
-	found := regexp.MustCompile(`/ui/permissions/builder\?capability=([a-z0-9-]+)`).FindAllStringSubmatch(b.get("/ui/permissions").body, -1)
-	if len(found) < 10 {
-		t.Fatalf("%d capabilities", len(found))
-	}
-	for _, format := range []string{"json", "terraform", "cloudformation", "cli"} {
-		for _, one := range found {
-			got := b.get("/ui/permissions/builder?capability=" + one[1] + "&account=111122223333&region=eu-central-1&format=" + format)
-			if got.status != http.StatusOK || !strings.Contains(got.body, `class="copy`) && !strings.Contains(got.body, "btn ghost sm copy") {
-				t.Errorf("%s as %s: %d, nothing was made", one[1], format, got.status)
-			}
-		}
-	}
-	inOrder(t, b.get("/ui/permissions/builder?capability=connection&account=12").body, "No policy was made", "account")
-	got := b.post("/ui/permissions/lint", url.Values{"policy": {"{\n \"Version\": \"2012-10-17\",\n \"Statement\": {\"Effect\": \"Allow\",\n \"Action\": \"s3:GetObjekt\",\n \"Resource\": \"*\"}\n}"}})
-	inOrder(t, got.body, "line 4", `<mark class="l`, "s3:GetObjekt")
-	if got := b.post("/ui/permissions/lint", url.Values{"policy": {"{"}}); got.status != http.StatusBadRequest || !strings.Contains(got.body, "no policy document") {
-		t.Errorf("no document: %d", got.status)
-	}
-	question := url.Values{
-		"principal": {"arn:aws:iam::111122223333:role/deployer"}, "action": {"s3:PutObject"}, "resource": {"arn:aws:s3:::artifacts/web/1.zip"},
-		"identity": {`{"Version":"2012-10-17","Statement":{"Sid":"Write","Effect":"Allow","Action":"s3:*","Resource":"arn:aws:s3:::artifacts/*"}}`},
-	}
-	inOrder(t, b.post("/ui/permissions/simulate", question).body, "Decision", "Allowed", "Write")
-	question.Set("boundary", `{"Version":"2012-10-17","Statement":{"Effect":"Deny","Action":"s3:*","Resource":"*"}}`)
-	inOrder(t, b.post("/ui/permissions/simulate", question).body, "Decision", "Denied by a statement", "boundary")
-	question.Set("action", "")
-	if got := b.post("/ui/permissions/simulate", question); got.status != http.StatusBadRequest || !strings.Contains(got.body, "The action is missing.") {
-		t.Errorf("no action: %d", got.status)
 	}
 }
 

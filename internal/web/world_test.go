@@ -54,7 +54,7 @@ func serve(tb testing.TB) *pages {
 	runner.service = &preflight.Service{Store: w.Store, Gate: w.Connectors, Runner: runner, Audit: w.Trail, Log: log, Now: w.Clock.Now}
 	p.server = &web.Server{
 		Keys: w.Identity, Connectors: w.Connectors, Preflights: runner.service, Delegates: w.Registry, Tokens: w.Tokens, Organizations: w.Orgs,
-		Secrets: w.Secrets, Trail: w.Trail, Version: "1.2.3", Log: log, Now: w.Clock.Now,
+		Secrets: w.Secrets, Trail: w.Trail, Issuer: w.Issuer, Version: "1.2.3", Log: log, Now: w.Clock.Now,
 	}
 	server := httptest.NewServer(p.server.Handler())
 	tb.Cleanup(server.Close)
