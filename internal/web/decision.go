@@ -60,8 +60,8 @@ func (q *question) ask() {
 		d.Mark = mark{"fail", "Denied, since nothing allows it"}
 		if near := nearest(&x); near != nil {
 			d.Because = "One statement comes close: " + near.String() + " " + sentenceEnd(near.Why)
-		} else if len(lines) > 1 {
-			d.Because = sentence(lines[1])
+		} else if i := slices.IndexFunc(lines, func(l string) bool { return strings.HasPrefix(l, "resource policy: the resource is of another account") }); i >= 0 {
+			d.Because = sentence(lines[i])
 		}
 	}
 	d.Absent = absent(sc)

@@ -17,6 +17,7 @@ func permissionTabs(v *visit, here string) []tab {
 		{"Builder and simulator", 0, v.url("/ui/permissions/builder"), false},
 		{"Lint", 0, v.url("/ui/permissions/lint"), false},
 		{"Trust policies", 0, v.url("/ui/permissions/trust"), false},
+		{"From evidence", 0, v.url("/ui/permissions/evidence"), false},
 	}
 	for i := range tabs {
 		tabs[i].Here = tabs[i].Name == here

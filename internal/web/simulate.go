@@ -44,6 +44,11 @@ func questionFields() []*formField {
 	area := func(name, label, help string) *formField {
 		return &formField{Name: name, Label: label, Help: help, Rows: 7, Mono: true}
 	}
+	folded := func(name, label, help string) *formField {
+		f := area(name, label, help)
+		f.Unseen = true // it stands in what is unfolded
+		return f
+	}
 	return []*formField{
 		{Name: "principal", Label: "Who", Hint: "arn:aws:iam::111122223333:role/deploy", Mono: true},
 		{Name: "action", Label: "Action", Hint: "s3:PutObject", Mono: true},
@@ -51,12 +56,12 @@ func questionFields() []*formField {
 		{Name: "owner", Label: "Account that owns the resource", Hint: "that of its ARN, or the caller's", Mono: true},
 		{Name: "context", Label: "Context keys, a line each", Hint: "aws:RequestedRegion=eu-central-1", Rows: 3, Mono: true, Help: "Those about the principal and the resource's account are filled in."},
 		area("identity", "Identity policies", "Several documents may stand one after another."),
-		area("boundary", "Permissions boundary", "What it does not allow is denied, whatever else allows it."),
-		area("session", "Session policies", "Passed when the session was made; they can only take away."),
-		area("resource_policy", "Resource policy", "Of the bucket, the key, the function; the trust policy of a role."),
-		area("scp", "Service control policies", "Each document is a level of the organization, the root first."),
-		area("rcp", "Resource control policies", "Each document is a level of the resource's organization."),
-		area("endpoint", "VPC endpoint policy", "Of the endpoint that the call goes through."),
+		folded("boundary", "Permissions boundary", "What it does not allow is denied, whatever else allows it."),
+		folded("session", "Session policies", "Passed when the session was made; they can only take away."),
+		folded("resource_policy", "Resource policy", "Of the bucket, the key, the function; the trust policy of a role."),
+		folded("scp", "Service control policies", "Each document is a level of the organization, the root first."),
+		folded("rcp", "Resource control policies", "Each document is a level of the resource's organization."),
+		folded("endpoint", "VPC endpoint policy", "Of the endpoint that the call goes through."),
 	}
 }
 

@@ -150,6 +150,7 @@ func (s *Server) Handler() http.Handler {
 		"POST /ui/permissions/simulate":         s.simulate,
 		"GET /ui/permissions/lint":              s.lintForm,
 		"POST /ui/permissions/lint":             s.lintPolicy,
+		"GET /ui/permissions/evidence":          s.evidence,
 		"GET /ui/permissions/trust":             s.trust,
 		"GET /ui/permissions/trust/file":        s.trustFile,
 		"GET /ui/permissions/trust/explain":     s.trustQuestion,

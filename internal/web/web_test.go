@@ -32,7 +32,7 @@ func every() []string {
 		"/ui/permissions/builder?capability=s3-read&buckets=artifacts&format=terraform", "/ui/permissions/builder?capability=s3-cross-account&buckets=artifacts&account=12&simulate=built",
 		"/ui/permissions?search=s3", "/ui/permissions?search=nothing-has-this", "/ui/permissions/capabilities/lambda", "/ui/permissions/simulate?ask=1&principal=arn:aws:iam::111122223333:role/x&action=s3:GetObject&resource=arn:aws:s3:::a/b",
 		"/ui/permissions/trust", "/ui/permissions/trust?for=irsa&make=1", "/ui/permissions/trust?for=ecs-tasks&format=cli", "/ui/permissions/trust/explain", "/ui/permissions/trust/explain?connector=org1/prj1/payments_prod",
-		"/ui/docs", "/ui/docs/errors", "/ui/docs/errors/BLY-2105", "/ui/docs/trust", "/ui/secrets", "/ui/secrets?search=x", "/ui/audit", "/ui/audit?action=connector.&outcome=allowed",
+		"/ui/permissions/evidence", "/ui/permissions/evidence?connector=org1/prj1/payments_prod", "/ui/permissions/evidence?connector=nope", "/ui/docs", "/ui/docs/errors", "/ui/docs/errors/BLY-2105", "/ui/docs/trust", "/ui/secrets", "/ui/secrets?search=x", "/ui/audit", "/ui/audit?action=connector.&outcome=allowed",
 		"/ui/nowhere", "/ui/connectors/absent", "/ui/connectors/payments_prod?org=absent",
 	}
 }
@@ -487,7 +487,7 @@ func TestNothingInjects(t *testing.T) {
 		"/ui/permissions/simulate?ask=1&principal=" + q + "&action=" + q + "&resource=" + q + "&identity=" + q + "&owner=" + q + "&session=" + q + "&rcp=" + q + "&endpoint=" + q + "&context=" + q,
 		"/ui/permissions/trust?for=" + q + "&connector=" + q + "&account=" + q + "&audience=" + q + "&role=" + q, "/ui/permissions/trust?for=cross-account&principals=" + q + "&externalId=" + q + "&partition=" + q + "&format=" + q + "&tags=" + q,
 		"/ui/permissions/trust?for=irsa&provider=" + q + "&issuer=" + q + "&namespace=" + q + "&serviceAccount=" + q, "/ui/permissions/trust?for=oidc&subject=" + q + "&provider=arn:aws:iam::444455556666:oidc-provider/x.example.com&role=x",
-		"/ui/permissions/trust?for=ecs-tasks&sourceAccount=" + q, "/ui/permissions/trust/file?connector=" + q, "/ui/permissions/trust/explain?connector=" + q, "/ui/docs/" + url.PathEscape(evil),
+		"/ui/permissions/trust?for=ecs-tasks&sourceAccount=" + q, "/ui/permissions/trust/file?connector=" + q, "/ui/permissions/trust/explain?connector=" + q, "/ui/permissions/evidence?connector=" + q, "/ui/permissions/evidence?connector=c1", "/ui/docs/" + url.PathEscape(evil),
 	} {
 		page := b.get(path)
 		harmless(t, path, page)
