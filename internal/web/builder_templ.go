@@ -29,7 +29,7 @@ func builderCard(b build) templ.Component {
 			templ_7745c5c3_Var1 = templ.NopComponent
 		}
 		ctx = templ.ClearChildren(ctx)
-		templ_7745c5c3_Err = templruntime.WriteString(templ_7745c5c3_Buffer, 1, "<section class=\"card\" aria-labelledby=\"h-build\"><header><h2 id=\"h-build\">Build a policy</h2><p>What the role must be able to do, no more</p></header><div class=\"body stack\"><form id=\"build\" class=\"stack narrows\" method=\"get\" action=\"/ui/permissions/builder\" hx-get=\"/ui/permissions/builder\" hx-trigger=\"change, input delay:400ms\" hx-target=\"#made\" hx-select=\"#made\" hx-select-oob=\"#chosen,#carry\" hx-swap=\"outerHTML\" hx-push-url=\"true\" hx-sync=\"this:replace\">")
+		templ_7745c5c3_Err = templruntime.WriteString(templ_7745c5c3_Buffer, 1, "<section class=\"card\" aria-labelledby=\"h-build\"><header><h2 id=\"h-build\">Build a policy</h2><p>What the role must be able to do, no more</p></header><div class=\"body stack\"><form id=\"build\" class=\"stack narrows\" method=\"get\" action=\"/ui/permissions/builder\" hx-get=\"/ui/permissions/builder\" hx-trigger=\"input delay:300ms\" hx-target=\"#made\" hx-select=\"#made\" hx-select-oob=\"#chosen,#carry\" hx-swap=\"outerHTML\" hx-push-url=\"true\" hx-sync=\"this:replace\">")
 		if templ_7745c5c3_Err != nil {
 			return templ_7745c5c3_Err
 		}

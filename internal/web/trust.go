@@ -73,6 +73,7 @@ type trustPage struct {
 	Only           bool // of Belay's tokens: those of exactly this scope
 	Partition      string
 	Format         string
+	Asked          bool // not only typed so far
 	Problems       []fieldProblem
 	Lines          []codeLine
 	Notes          []string
@@ -100,6 +101,7 @@ func (s *Server) trustOf(ctx context.Context, v *visit) (trustPage, error) {
 	p := trustPage{
 		v: v, Kinds: trustKinds(), Kind: cmp.Or(v.query.Get("for"), ours), Format: v.query.Get("format"), Partition: v.query.Get("partition"), query: url.Values{},
 		Tags: v.query.Get("tags") != "", Identity: v.query.Get("sourceIdentity") != "", Only: v.query.Get("only") != "",
+		Asked: v.query.Get("make") != "",
 	}
 	if !slices.ContainsFunc(formats(), func(f [2]string) bool { return f[0] == p.Format }) {
 		p.Format = "json"
@@ -143,7 +145,7 @@ func (s *Server) trustOf(ctx context.Context, v *visit) (trustPage, error) {
 		}
 	}
 	// A policy of a service needs nothing to be filled in; the others wait for it.
-	if given || len(used) <= 2 && p.Kind != ours || v.query.Get("make") != "" {
+	if given || len(used) <= 2 && p.Kind != ours || p.Asked {
 		return p, s.makeTrust(ctx, &p)
 	}
 	return p, nil
@@ -194,8 +196,10 @@ func connectorAt(account, path string) (scope.Scope, string, error) {
 func (p *trustPage) refuse(name, text string) {
 	f := p.Field(name)
 	if f.Name != "" {
-		f.Focus = f.Focus || len(p.Problems) == 0
-		f.Error = strings.TrimSpace(f.Error + " " + text)
+		if p.Asked {
+			f.Focus = f.Focus || len(p.Problems) == 0
+			f.Error = strings.TrimSpace(f.Error + " " + text)
+		}
 	}
 	p.Problems = append(p.Problems, fieldProblem{f.Name, f.Label, text})
 }

@@ -132,7 +132,7 @@ func TestTrustOfAConnector(t *testing.T) {
 			t.Errorf("%s: an editor of a project sees what the account has", path)
 		}
 	}
-	inOrder(t, inside.get("/ui/permissions/trust?connector=wide").body, `id="connector-e"`, "No trust policy was made")
+	inOrder(t, inside.get("/ui/permissions/trust?make=1&connector=wide").body, `id="connector-e"`, "No trust policy was made")
 	for _, path := range []string{"/ui/permissions/trust/explain?connector=org1/prj1/keys", "/ui/permissions/trust?connector=org1/prj1/keys", "/ui/permissions/evidence?connector=org1/prj1/keys"} {
 		if strings.Contains(inside.get(path).body, "never-shown-4711") {
 			t.Errorf("%s shows the external id", path)
