@@ -58,9 +58,11 @@ func TestE2EAccessibility(t *testing.T) {
 	check("a decision")
 	drive(ctx, t,
 		chromedp.Navigate(p.url+"/ui/permissions/lint"), chromedp.SendKeys("#policy", `{"Statement":{"Effect":"Allow","Action":"s3:GetObjekt","Resource":"*"}}`),
-		chromedp.Click(button), chromedp.WaitVisible("mark.l"),
+		chromedp.Click(button), chromedp.WaitVisible(".find"),
 	)
 	check("findings")
+	drive(ctx, t, chromedp.Navigate(p.url+"/ui/permissions/trust/explain"), chromedp.Click(".page form[method=post] button[type=submit]"), chromedp.WaitVisible("#trust-e"))
+	check("an attempt that is refused")
 	p.surveyed = hardlyAllowed()
 	drive(ctx, t, chromedp.Navigate(p.url+"/ui/connectors/orders_eu_1/preflight"), chromedp.Click(button), chromedp.WaitVisible(".pre"))
 	check("a preflight")

@@ -60,7 +60,9 @@ func (q *question) ask() {
 		d.Mark = mark{"fail", "Denied, since nothing allows it"}
 		if near := nearest(&x); near != nil {
 			d.Because = "One statement comes close: " + near.String() + " " + sentenceEnd(near.Why)
-		} else if i := slices.IndexFunc(lines, func(l string) bool { return strings.HasPrefix(l, "resource policy: the resource is of another account") }); i >= 0 {
+		} else if i := slices.IndexFunc(lines, func(l string) bool {
+			return strings.HasPrefix(l, "resource policy: the resource is of another account")
+		}); i >= 0 {
 			d.Because = sentence(lines[i])
 		}
 	}
@@ -204,10 +206,9 @@ func layerKnot(k *knot, l iam.Layer, all map[iam.Layer][]scenario.Policy, x *iam
 	switch {
 	case slices.Contains(x.Missing, l):
 		k.State, k.Label = "fail", "Stops here"
-		switch n := len(all[l]); {
-		case n == 0:
+		if len(all[l]) == 0 {
 			k.What = "none is given, and one must allow it"
-		default:
+		} else {
 			k.What = statementsIn(map[iam.Layer][]scenario.Policy{l: all[l]}) + ", none allows it"
 		}
 		if l == iam.LayerSCP && len(x.Levels) > 0 {
@@ -289,8 +290,8 @@ func quoteOf(all map[iam.Layer][]scenario.Policy, r *iam.Reference, note string,
 	marking := false
 	for i := range q.Lines {
 		line := q.Lines[i].Text
-		if strings.HasPrefix(line, `  "`) { // a member of the statement itself
-			name, _, _ := strings.Cut(strings.TrimPrefix(line, `  "`), `"`)
+		if member, ok := strings.CutPrefix(line, `  "`); ok { // of the statement itself
+			name, _, _ := strings.Cut(member, `"`)
 			marking = slices.Contains(members, name)
 		}
 		if marking && line != "}" {

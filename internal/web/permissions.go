@@ -99,18 +99,18 @@ func cut(text string, most int) string {
 
 // speaksOf reports whether each word of a search is in a capability: in its names, its policies or the actions in them.
 func speaksOf(c catalogue.Capability, search string) bool {
-	text := c.ID + " " + c.Title + " " + c.Use
+	words := []string{c.ID, c.Title, c.Use}
 	for _, p := range slices.Concat(c.Policies, c.Resource) {
-		text += " " + p.Title + " " + p.ARN
+		words = append(words, p.Title, p.ARN)
 		if p.Document == nil {
 			continue
 		}
 		for _, s := range p.Document.Statements {
-			text += " " + strings.Join(s.Action.Values, " ")
+			words = append(words, s.Action.Values...)
 		}
 	}
-	text = strings.ToLower(text)
-	for _, word := range strings.Fields(strings.ToLower(search)) {
+	text := strings.ToLower(strings.Join(words, " "))
+	for word := range strings.FieldsSeq(strings.ToLower(search)) {
 		if !strings.Contains(text, word) {
 			return false
 		}
@@ -120,16 +120,16 @@ func speaksOf(c catalogue.Capability, search string) bool {
 
 // capabilityPage is one capability: its policies, what their actions do, and what they can be narrowed to.
 type capabilityPage struct {
-	v                 *visit
-	c                 catalogue.Capability
-	Holder            string
-	Policies          []capabilityPolicy
-	Actions           []actionRow
-	More              int // actions that are not told
-	Narrows           []formField
-	Build, Simulate   string
-	Trust             []capabilityPolicy
-	Total             int
+	v               *visit
+	c               catalogue.Capability
+	Holder          string
+	Policies        []capabilityPolicy
+	Actions         []actionRow
+	More            int // actions that are not told
+	Narrows         []formField
+	Build, Simulate string
+	Trust           []capabilityPolicy
+	Total           int
 }
 
 type capabilityPolicy struct {

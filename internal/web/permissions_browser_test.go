@@ -166,4 +166,3 @@ func TestE2EPermissionsOfAProject(t *testing.T) {
 		t.Error("an editor of a project sees the issuer of the account")
 	}
 }
-

@@ -96,7 +96,6 @@ func TestLinesThatStay(t *testing.T) {
 	}
 }
 
-
 // Only fields count that a chosen capability uses; what is wrong stands beside its field, and the first has the focus.
 func TestBuilderFields(t *testing.T) {
 	t.Parallel()

@@ -280,7 +280,9 @@ func added(sc *scenario.Scenario, x *iam.Explanation, l iam.Layer) *remedy {
 // statementText is a statement by itself.
 func statementText(s iam.Statement) string {
 	compact, _ := (&iam.Document{Statements: []iam.Statement{s}}).MarshalJSON() // has no error
-	var d struct{ Statement []json.RawMessage }
+	var d struct {
+		Statement []json.RawMessage `json:"Statement"`
+	}
 	if json.Unmarshal(compact, &d) != nil || len(d.Statement) != 1 {
 		return string(compact)
 	}

@@ -319,11 +319,7 @@ func (s *Server) connectorTrust(ctx context.Context, v *visit, path string) (oid
 
 // shown reports whether an error says what a person can mend in the form.
 func shown(err error) bool {
-	switch fault.KindOf(err) {
-	case fault.NotFound, fault.Invalid, fault.Denied:
-		return true
-	}
-	return false
+	return slices.Contains([]fault.Kind{fault.NotFound, fault.Invalid, fault.Denied}, fault.KindOf(err))
 }
 
 func partitionOf(arn string) string {

@@ -30,9 +30,9 @@ func every() []string {
 		"/ui/connectors/payments_prod/delete?at=org1%2Fprj1", "/ui/connectors/search_dev", "/ui/connectors/risk_batch", "/ui/connectors/orders_eu_1",
 		"/ui/new/connector", "/ui/new/connector?org=org1&project=prj1", "/ui/delegates", "/ui/delegates/tokens", "/ui/permissions", "/ui/permissions/builder", "/ui/permissions/lint", "/ui/permissions/simulate",
 		"/ui/permissions/builder?capability=s3-read&buckets=artifacts&format=terraform", "/ui/permissions/builder?capability=s3-cross-account&buckets=artifacts&account=12&simulate=built",
-		"/ui/permissions?search=s3", "/ui/permissions?search=nothing-has-this", "/ui/permissions/capabilities/lambda", "/ui/permissions/simulate?ask=1&principal=arn:aws:iam::111122223333:role/x&action=s3:GetObject&resource=arn:aws:s3:::a/b",
-		"/ui/permissions/trust", "/ui/permissions/trust?for=irsa&make=1", "/ui/permissions/trust?for=ecs-tasks&format=cli", "/ui/permissions/trust/explain", "/ui/permissions/trust/explain?connector=org1/prj1/payments_prod",
-		"/ui/permissions/evidence", "/ui/permissions/evidence?connector=org1/prj1/payments_prod", "/ui/permissions/evidence?connector=nope", "/ui/docs", "/ui/docs/errors", "/ui/docs/errors/BLY-2105", "/ui/docs/trust", "/ui/secrets", "/ui/secrets?search=x", "/ui/audit", "/ui/audit?action=connector.&outcome=allowed",
+		"/ui/permissions?search=nothing-has-this", "/ui/permissions/capabilities/lambda", "/ui/permissions/simulate?ask=1&principal=arn:aws:iam::111122223333:role/x&action=s3:GetObject&resource=arn:aws:s3:::a/b",
+		"/ui/permissions/trust", "/ui/permissions/trust?for=irsa&make=1", "/ui/permissions/trust/explain", "/ui/permissions/trust/explain?connector=org1/prj1/payments_prod",
+		"/ui/permissions/evidence", "/ui/permissions/evidence?connector=org1/prj1/payments_prod", "/ui/docs", "/ui/docs/errors", "/ui/docs/errors/BLY-2105", "/ui/secrets", "/ui/secrets?search=x", "/ui/audit", "/ui/audit?action=connector.&outcome=allowed",
 		"/ui/nowhere", "/ui/connectors/absent", "/ui/connectors/payments_prod?org=absent",
 	}
 }
