@@ -27,6 +27,9 @@ func BenchmarkPages(b *testing.B) {
 	for name, path := range map[string]string{
 		"overview": "/ui/", "list": "/ui/connectors", "search": "/ui/connectors?search=or_0012", "last page": "/ui/connectors?page=400",
 		"connector": "/ui/connectors/connector_00010", "catalogue": "/ui/permissions", "audit": "/ui/audit",
+		"builder": "/ui/permissions/builder?capability=s3-read-write&capability=ecs&capability=lambda&buckets=artifacts&simulate=built", "capability": "/ui/permissions/capabilities/serverless-framework",
+		"trust": "/ui/permissions/trust?account=444455556666", "evidence": "/ui/permissions/evidence", "documentation": "/ui/docs/errors/BLY-2104",
+		"decision": "/ui/permissions/simulate?ask=1&capability=s3-read-write&buckets=artifacts&simulate=built&principal=arn:aws:iam::111122223333:role/x&action=s3:ListBucket&resource=arn:aws:s3:::other",
 	} {
 		b.Run(name, func(b *testing.B) {
 			var took []time.Duration

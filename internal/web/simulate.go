@@ -29,6 +29,7 @@ type question struct {
 	Answer   *decision
 	Link     string // to this question; "" when it would be too long
 	LinkSize int
+	Source   string // of what the engine knows about actions
 	Keys     actionKeys
 }
 
@@ -400,6 +401,7 @@ func (q *question) look() {
 	if err != nil {
 		return
 	}
+	q.Source = reference.Source()
 	a, known := reference.Action(q.Keys.Action)
 	if q.Keys.Known = known; !known {
 		return
@@ -419,6 +421,11 @@ func (q *question) look() {
 			q.Keys.Global = append(q.Keys.Global, told(k))
 		}
 	}
+}
+
+// Typed reports whether the link spells out a policy.
+func (q *question) Typed() bool {
+	return slices.ContainsFunc(policyFields(), func(name string) bool { return q.Field(name).Value != "" && (name != "identity" || !q.Built) })
 }
 
 const longestLink = 4000 // characters of an address that browsers and proxies take for sure
