@@ -63,6 +63,12 @@ func TestE2EAccessibility(t *testing.T) {
 	check("findings")
 	drive(ctx, t, chromedp.Navigate(p.url+"/ui/permissions/trust/explain"), chromedp.Click(".page form[method=post] button[type=submit]"), chromedp.WaitVisible("#trust-e"))
 	check("an attempt that is refused")
+	drive(ctx, t,
+		chromedp.Evaluate[chromedp.Void](`const set = (id, v) => { document.getElementById(id).value = v; }; set("caller", "arn:aws:iam::111122223333:role/delegate"); set("externalId", "x-2");
+			set("trust", '{"Statement":{"Effect":"Allow","Principal":{"AWS":"*"},"Action":"sts:AssumeRole","Condition":{"StringEquals":{"sts:ExternalId":"x-1"}}}}')`),
+		chromedp.Click(".page form[method=post] button[type=submit]"), chromedp.WaitVisible(".letters"),
+	)
+	check("an attempt that is explained")
 	p.surveyed = hardlyAllowed()
 	drive(ctx, t, chromedp.Navigate(p.url+"/ui/connectors/orders_eu_1/preflight"), chromedp.Click(button), chromedp.WaitVisible(".pre"))
 	check("a preflight")
