@@ -364,7 +364,7 @@ func commands(t *testing.T, text, path string) string {
 	if len(all) < 3 {
 		t.Fatalf("the head says:\n%s", strings.Join(all, "\n"))
 	}
-	return "set -eu\n" + strings.Join(all, "\n")
+	return strings.Join(all, "\n")
 }
 
 // serviceMonitors is the kind of the Prometheus operator, as far as an API server needs it to keep one.

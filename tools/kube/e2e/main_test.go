@@ -1,7 +1,7 @@
 //go:build e2e
 
 // Package e2e_test applies what Belay writes for Kubernetes to a real API server, and runs the upgrader against it. The
-// server and kubectl are built from Kubernetes' own source by scripts/install-kubernetes.sh: `make e2e-k8s` does all.
+// server, kubectl and Helm are built from their source by scripts/install-kubernetes.sh: `make e2e-k8s` does all.
 //
 // There is an API server and no more: no controller makes pods of a Deployment, and no node runs one. What a controller
 // would ask of the server is asked by the tests, in a dry run: the pods that each workload would make.
@@ -21,7 +21,7 @@ import (
 
 const root = "../../.."
 
-// belay is the built program, and programs the folder with kube-apiserver, etcd and kubectl.
+// belay is the built program, and programs the folder with kube-apiserver, etcd, kubectl and helm.
 var belay, programs string
 
 // cluster is the API server that all tests share; each works in namespaces of its own.

@@ -81,13 +81,20 @@ func (m *manager) env() []string {
 
 func (m *manager) token64() string { return base64.StdEncoding.EncodeToString([]byte(m.token)) }
 
-// shell runs a script as an admin of both the cluster and the manager would.
-func (m *manager) shell(t *testing.T, script string) {
+// shell runs a script at the root of the tree as an admin of both the cluster and the manager would, who wants no warning,
+// and returns what it said. m may be nil.
+func (m *manager) shell(t *testing.T, script string) string {
 	t.Helper()
-	cmd := exec.CommandContext(t.Context(), "bash", "-c", script)
-	cmd.Env = clean(append(m.env(), "KUBECONFIG="+cluster.config(), "HOME="+t.TempDir(), "PATH="+strings.Join([]string{programs, filepath.Dir(belay), os.Getenv("PATH")}, string(os.PathListSeparator)))...)
+	cmd := exec.CommandContext(t.Context(), "bash", "-euo", "pipefail", "-c", script)
+	cmd.Dir = root
+	var env []string
+	if m != nil {
+		env = m.env()
+	}
+	cmd.Env = clean(append(env, "KUBECONFIG="+cluster.config(), "HOME="+t.TempDir(), "PATH="+strings.Join([]string{programs, filepath.Dir(belay), os.Getenv("PATH")}, string(os.PathListSeparator)))...)
 	out, err := cmd.CombinedOutput()
-	if err != nil || strings.Contains(string(out), "Warning") {
+	if err != nil || strings.Contains(strings.ToLower(string(out)), "warning") || strings.Contains(string(out), "would violate") {
 		t.Fatalf("%v\n%s\n%s", err, script, out)
 	}
+	return string(out)
 }
