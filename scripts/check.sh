@@ -31,6 +31,7 @@ check "formatting" scripts/tool.sh golangci-lint fmt --diff
 check "linters" scripts/tool.sh golangci-lint run
 check "go.mod is tidy" go mod tidy -diff
 check "go.mod of tools/kube is tidy" go -C tools/kube mod tidy -diff
+check "vet of tools/kube, also of what make e2e-k8s runs" go -C tools/kube vet -tags e2e ./...
 check "generated files" generate_changes_nothing
 check "vulnerabilities" scripts/vuln.sh
 check "rings and arrows" go test -count=1 .
