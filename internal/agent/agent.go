@@ -23,6 +23,7 @@ import (
 	"fmt"
 	"io/fs"
 	"log/slog"
+	"math"
 	"math/rand/v2"
 	"net"
 	"net/http"
@@ -82,12 +83,14 @@ type process struct {
 	freed    chan struct{} // a task ended
 	tasks    sync.WaitGroup
 	beating  sync.Mutex // one heartbeat at a time
+	meter    *meter     // for what heartbeats say; they come one at a time
 
 	mu       sync.Mutex
 	id       string
 	running  map[string]struct{}
 	every    time.Duration // between heartbeats
 	busy     string        // why nothing new is taken, by the thresholds
+	cpu, mem *int          // percent, as measured for the last heartbeat; nil where it cannot be
 	said     string        // what the last heartbeat said of that
 	draining bool
 	failure  string // of the last call; empty when it succeeded
@@ -109,7 +112,7 @@ func (a *Agent) Run(ctx context.Context) error {
 	p := &process{
 		Agent: a, link: link, registry: registry, now: time.Now, ip: localIP(),
 		metrics: newMetrics(registry, a.Config.CPUThreshold > 0 || a.Config.MemoryThreshold > 0),
-		kick:    make(chan struct{}, 1), freed: make(chan struct{}, 1),
+		kick:    make(chan struct{}, 1), freed: make(chan struct{}, 1), meter: &meter{root: a.root(), now: time.Now},
 		running: map[string]struct{}{}, every: delegate.HeartbeatEvery, rounds: map[string]time.Time{},
 	}
 	for _, sentence := range a.Config.Warnings {
@@ -250,6 +253,7 @@ func (p *process) heartbeats(ctx context.Context) {
 func (p *process) beat(ctx context.Context) error {
 	p.beating.Lock()
 	defer p.beating.Unlock()
+	p.measure()
 	said := p.registration()
 	got, err := p.link.Heartbeat(ctx, said)
 	if refusedWith(err, http.StatusNotFound) {
@@ -295,7 +299,22 @@ func (p *process) registration() protocol.Registration {
 	if r.Busy == "" && len(p.running) >= p.capacity() {
 		r.Busy = fmt.Sprintf("at its limit of %d tasks", p.capacity())
 	}
+	r.Load = &protocol.Load{CPU: p.cpu, Memory: p.mem, Tasks: len(p.running), Limit: p.capacity()}
 	return r
+}
+
+// measure notes the use of CPU, since the heartbeat before, and of memory.
+func (p *process) measure() {
+	percent := func(of float64) *int {
+		if math.IsNaN(of) {
+			return nil
+		}
+		return new(int(math.Round(of)))
+	}
+	cpu, memory := p.meter.sample()
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.cpu, p.mem = percent(cpu), percent(memory)
 }
 
 func (p *process) capacity() int {

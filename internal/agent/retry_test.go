@@ -18,6 +18,8 @@ import (
 	"testing/synctest"
 	"time"
 
+	"github.com/google/go-cmp/cmp"
+
 	"github.com/belay-dev/belay/internal/agent"
 	"github.com/belay-dev/belay/internal/connector"
 	"github.com/belay-dev/belay/internal/protocol"
@@ -163,6 +165,9 @@ func TestHeartbeatsComeEveryTenSecondsAndWhatTheySay(t *testing.T) {
 				if !said.Idle || said.DelegateID != "dlg_1" || said.DelegateRandomToken != "" {
 					t.Errorf("heartbeat %+v", said)
 				}
+				if diff := cmp.Diff(&protocol.Load{Memory: new(75), Tasks: 0, Limit: agent.DefaultCapacity}, said.Load); diff != "" {
+					t.Errorf("its load (-want +got):\n%s", diff)
+				}
 				mu.Lock()
 				beats = append(beats, time.Since(began))
 				mu.Unlock()
@@ -172,6 +177,9 @@ func TestHeartbeatsComeEveryTenSecondsAndWhatTheySay(t *testing.T) {
 			}
 			return reply(http.StatusNoContent, "")
 		})
+		files := &machineFiles{}
+		files.set(map[string]string{"sys/fs/cgroup/memory.current": "95", "sys/fs/cgroup/memory.max": "100", "sys/fs/cgroup/memory.stat": "inactive_file 20\n"})
+		a.Root = files
 		if err := a.Run(ctx); err != nil {
 			t.Errorf("Run: %v", err)
 		}

@@ -301,11 +301,7 @@ func (p *process) drain(ctx context.Context, abort context.CancelCauseFunc) {
 
 // watchLoad samples CPU and memory until ctx ends.
 func (p *process) watchLoad(ctx context.Context) error {
-	root := p.Root
-	if root == nil {
-		root = machine()
-	}
-	m := &meter{root: root, now: p.now}
+	m := &meter{root: p.root(), now: p.now}
 	if cpu, memory := m.measurable(); !cpu && p.Config.CPUThreshold > 0 || !memory && p.Config.MemoryThreshold > 0 {
 		p.Log.WarnContext(ctx, "CPU or memory cannot be measured on this machine; its threshold has no effect",
 			slog.Bool("cpu", cpu), slog.Bool("memory", memory))
@@ -325,6 +321,14 @@ func (p *process) watchLoad(ctx context.Context) error {
 }
 
 func machine() fs.FS { return os.DirFS("/") }
+
+// root is where CPU and memory are read from.
+func (a *Agent) root() fs.FS {
+	if a.Root != nil {
+		return a.Root
+	}
+	return machine()
+}
 
 // loaded notes what was measured. The manager is told at once when it changes what the delegate takes.
 func (p *process) loaded(ctx context.Context, cpu, memory float64) {

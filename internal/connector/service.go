@@ -85,6 +85,8 @@ type store interface {
 	UpdateConnector(ctx context.Context, at scope.Scope, id string, change func(Connector) (Connector, error)) (Connector, error)
 	Connector(ctx context.Context, at scope.Scope, id string) (Stored, error)
 	Connectors(ctx context.Context, f Filter) ([]Stored, int, error)
+	// ConnectorsSelecting are those that a selection leaves by name, and whether there are more than limit.
+	ConnectorsSelecting(ctx context.Context, sel Selection, limit int) ([]Stored, bool, error)
 	// TallyConnectors counts by status; Sort, Offset and Limit of the filter mean nothing to it.
 	TallyConnectors(ctx context.Context, f Filter) (map[Status]int, error)
 	DeleteConnector(ctx context.Context, at scope.Scope, id string) error // with its tests
@@ -97,6 +99,13 @@ type store interface {
 	// DueForTest are connectors whose next periodic test has come, without those that ignore tests; each is given to one
 	// caller only and not again before what next says.
 	DueForTest(ctx context.Context, now time.Time, next func() time.Time, limit int) ([]Stored, error)
+}
+
+// Selection narrows a listing to the connectors whose work a delegate with some tags could do.
+type Selection struct {
+	Serves scope.Scope // that of the delegate: connectors of it and of all inside it
+	Within scope.Scope // what the caller looks at
+	Tags   []string    // the delegate's, its name among them; case does not matter
 }
 
 type scopes interface {
@@ -196,6 +205,15 @@ func (s *Service) Tally(ctx context.Context, who audit.Caller, f Filter) (map[St
 		return nil, err
 	}
 	return s.Store.TallyConnectors(ctx, f)
+}
+
+// Selecting are the connectors that a delegate with some tags may work for, by name, and whether there are more than limit:
+// those that a delegate does, and that ask for no tag which it has not.
+func (s *Service) Selecting(ctx context.Context, who audit.Caller, sel Selection, limit int) ([]Stored, bool, error) {
+	if err := s.Audit.Allow(ctx, who, audit.ConnectorRead, sel.Within, "connector"); err != nil {
+		return nil, false, err
+	}
+	return s.Store.ConnectorsSelecting(ctx, sel, limit)
 }
 
 // Delete removes a connector and its history.

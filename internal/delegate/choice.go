@@ -1,11 +1,13 @@
 package delegate
 
 import (
+	"cmp"
 	"fmt"
 	"slices"
 	"strings"
 	"time"
 
+	"github.com/belay-dev/belay/internal/audit"
 	"github.com/belay-dev/belay/internal/scope"
 )
 
@@ -40,13 +42,15 @@ const (
 type Opinion struct {
 	Delegate Delegate
 	Verdict  Verdict
-	Reason   string // "lacks frankfurt", "silent for 22 min"; empty when eligible
+	Reason   string   // "lacks frankfurt", "silent for 22 min"; empty when eligible
+	Lacks    []string // tags that it would need
 }
 
 // Choice is the verdicts on all delegates.
 type Choice struct {
 	Need     Need
 	Opinions []Opinion // eligible ones first, then the nearest misses
+	Hidden   int       // delegates that VisibleTo left out
 }
 
 // Choose judges every delegate of the account.
@@ -54,36 +58,33 @@ func Choose(need Need, all []Delegate, now time.Time) Choice {
 	c := Choice{Need: need, Opinions: make([]Opinion, 0, len(all))}
 	for _, d := range all {
 		v, reason := Judge(need, d, now)
-		c.Opinions = append(c.Opinions, Opinion{Delegate: d, Verdict: v, Reason: reason})
+		c.Opinions = append(c.Opinions, Opinion{Delegate: d, Verdict: v, Reason: reason, Lacks: need.lackedBy(d)})
 	}
-	slices.SortStableFunc(c.Opinions, func(a, b Opinion) int {
-		if d := nearness(a.Verdict) - nearness(b.Verdict); d != 0 {
-			return d
-		}
-		return strings.Compare(a.Delegate.Name+string(a.Delegate.ID), b.Delegate.Name+string(b.Delegate.ID))
+	c.Opinions = inOrder(c.Opinions, func(a, b *Opinion) int {
+		return cmp.Or(
+			nearness(a.Verdict)-nearness(b.Verdict), len(a.Lacks)-len(b.Lacks),
+			strings.Compare(a.Delegate.Name, b.Delegate.Name), strings.Compare(string(a.Delegate.ID), string(b.Delegate.ID)),
+		)
 	})
 	return c
 }
 
 // Judge says whether one delegate may do the work, and if not, why.
 func Judge(need Need, d Delegate, now time.Time) (Verdict, string) {
+	lacks := ""
+	if tags := need.lackedBy(d); len(tags) > 0 {
+		lacks = "lacks " + strings.Join(tags, " and ")
+	}
+	also := func(reason string) string { return strings.TrimSuffix(reason+", and "+lacks, ", and ") }
 	switch {
 	case !d.Scope.Contains(need.Scope):
 		return OtherScope, fmt.Sprintf("its token belongs to %s, the work to %s", d.Scope, need.Scope)
 	case d.Revoked:
-		return TokenRevoked, "its token was revoked"
+		return TokenRevoked, also("its token was revoked")
 	case !d.Alive(now):
-		return Silent, "silent for " + roughly(now.Sub(d.LastSeen))
-	}
-	var lacking []string
-	for _, s := range need.Selectors {
-		if !d.HasTag(s) {
-			lacking = append(lacking, s)
-		}
-	}
-	switch {
-	case len(lacking) > 0:
-		return LacksTag, "lacks " + strings.Join(lacking, " and ")
+		return Silent, also("silent for " + roughly(now.Sub(d.LastSeen)))
+	case lacks != "":
+		return LacksTag, lacks
 	case need.Kind != "" && len(d.Kinds) > 0 && !slices.Contains(d.Kinds, need.Kind):
 		return CannotDo, "does not support the task type " + need.Kind
 	case d.Version.Before(need.MinVersion):
@@ -98,10 +99,21 @@ func Judge(need Need, d Delegate, now time.Time) (Verdict, string) {
 	return Eligible, ""
 }
 
+// lackedBy are the tags that a delegate would need and has not.
+func (n Need) lackedBy(d Delegate) []string {
+	var lacking []string
+	for _, s := range n.Selectors {
+		if !d.HasTag(s) {
+			lacking = append(lacking, s)
+		}
+	}
+	return lacking
+}
+
 // nearness orders verdicts by how little would have to change.
 func nearness(v Verdict) int {
-	order := []Verdict{Eligible, OverItsLimit, IsDraining, GaveBack, TooOld, CannotDo, LacksTag, Silent, TokenRevoked, OtherScope}
-	return slices.Index(order, v)
+	order := [...]Verdict{Eligible, OverItsLimit, IsDraining, GaveBack, TooOld, CannotDo, LacksTag, Silent, TokenRevoked, OtherScope}
+	return slices.Index(order[:], v)
 }
 
 // Eligible are the delegates that may do the work now.
@@ -126,6 +138,9 @@ func (c Choice) Sentence() string {
 		return ""
 	}
 	if len(c.Opinions) == 0 {
+		if c.Hidden > 0 {
+			return fmt.Sprintf("No delegate belongs to %s or a wider scope.", c.Need.Scope)
+		}
 		return "No delegate is registered for this account."
 	}
 	nearest := c.Opinions[0].Verdict
@@ -156,12 +171,86 @@ func (c Choice) Sentence() string {
 	return "No delegate can take the task."
 }
 
+// Remedies are what would give the work to somebody, the smallest change first. They are empty when somebody can take it.
+func (c Choice) Remedies() []string {
+	if len(c.Eligible()) > 0 {
+		return nil
+	}
+	var out []string
+	add := func(format string, args ...any) {
+		if text := fmt.Sprintf(format, args...); !slices.Contains(out, text) {
+			out = append(out, text)
+		}
+	}
+	const most = 3
+	for _, o := range c.Opinions {
+		if len(out) == most {
+			break
+		}
+		name := describe(o.Delegate)
+		switch o.Verdict {
+		case OverItsLimit:
+			add("Wait, or give %s more replicas or a higher limit: it fits, and takes work again when its load falls.", name)
+		case IsDraining:
+			add("Wait for the delegate that replaces %s.", name)
+		case GaveBack:
+			add("Look at the log of %s: it tried the work and gave it back.", name)
+		case TooOld:
+			add("Update %s from %s to %s or later.", name, o.Delegate.Version, c.Need.MinVersion)
+		case CannotDo:
+			add("Update %s: its program does not know this type of work.", name)
+		case LacksTag, Silent, TokenRevoked, OtherScope, Eligible:
+		}
+	}
+	if o, ok := c.nearest(LacksTag); ok {
+		add("Add the tag %s to %s, or ask for fewer tags in the connector.", strings.Join(o.Lacks, " and "), o.Delegate.Name)
+	}
+	if o, ok := c.nearest(Silent); ok && len(o.Lacks) == 0 {
+		add("Bring %s back: it fits, and was last heard %s ago.", describe(o.Delegate), strings.TrimPrefix(o.Reason, "silent for "))
+	}
+	if o, ok := c.nearest(TokenRevoked); ok && len(o.Lacks) == 0 {
+		add("Start %s again with a token that is active.", describe(o.Delegate))
+	}
+	if len(out) < most {
+		text := "Install a delegate"
+		if len(c.Need.Selectors) > 0 {
+			text += " with " + all(c.Need.Selectors)
+		}
+		add("%s.", text)
+	}
+	return out
+}
+
+// nearest is the delegate of a verdict that lacks the fewest tags.
+func (c Choice) nearest(v Verdict) (best Opinion, ok bool) {
+	for _, o := range c.Opinions {
+		if o.Verdict == v && (!ok || len(o.Lacks) < len(best.Lacks)) {
+			best, ok = o, true
+		}
+	}
+	return best, ok
+}
+
+// VisibleTo leaves out, and counts, the delegates that a caller may not see: those that neither serve the work's scope nor
+// lie in a scope of the caller's.
+func (c Choice) VisibleTo(who audit.Caller) Choice {
+	seen := Choice{Need: c.Need, Hidden: c.Hidden}
+	for _, o := range c.Opinions {
+		if !o.Delegate.Scope.Contains(c.Need.Scope) && who.RoleAt(o.Delegate.Scope) == "" {
+			seen.Hidden++
+			continue
+		}
+		seen.Opinions = append(seen.Opinions, o)
+	}
+	return seen
+}
+
 // Reasons lists why each delegate was refused: "eks-prod-1: lacks frankfurt". Delegates of other organizations and
 // projects are counted, not named: whoever may see the work need not know them.
 func (c Choice) Reasons() []string {
 	const most = 20
 	var out []string
-	named, others := 0, 0
+	named, others := 0, c.Hidden
 	for _, o := range c.Opinions {
 		switch {
 		case o.Verdict == OtherScope:

@@ -8,6 +8,7 @@ import (
 
 	"pgregory.net/rapid"
 
+	"github.com/belay-dev/belay/internal/audit"
 	"github.com/belay-dev/belay/internal/delegate"
 	"github.com/belay-dev/belay/internal/scope"
 )
@@ -37,7 +38,8 @@ func TestJudge(t *testing.T) {
 		"its name is a tag":                  {delegate.Need{Scope: project, Selectors: []string{"EKS-Prod-1"}}, one("eks-prod-1", nil), delegate.Eligible, ""},
 		"all tags must be there":             {delegate.Need{Scope: project, Selectors: []string{"eks", "frankfurt"}}, one("d", nil), delegate.LacksTag, "lacks frankfurt"},
 		"silent for long":                    {delegate.Need{Scope: project}, one("d", func(d *delegate.Delegate) { d.LastSeen = now().Add(-22 * time.Minute) }), delegate.Silent, "silent for 22 min"},
-		"its token was revoked":              {delegate.Need{Scope: project}, one("d", func(d *delegate.Delegate) { d.Revoked = true }), delegate.TokenRevoked, "its token was revoked"},
+		"silent, and would not fit either":   {delegate.Need{Scope: project, Selectors: []string{"frankfurt"}}, one("d", func(d *delegate.Delegate) { d.LastSeen = now().Add(-22 * time.Minute) }), delegate.Silent, "silent for 22 min, and lacks frankfurt"},
+		"its token was revoked":              {delegate.Need{Scope: project}, one("d", func(d *delegate.Delegate) { d.Revoked, d.LastSeen = true, now().Add(-time.Minute) }), delegate.TokenRevoked, "its token was revoked"},
 		"another organization's":             {delegate.Need{Scope: project}, one("d", func(d *delegate.Delegate) { d.Scope.Org = "other" }), delegate.OtherScope, "its token belongs to other"},
 		"a project's does not serve the org": {delegate.Need{Scope: scope.Scope{Account: "a", Org: "o"}}, one("d", func(d *delegate.Delegate) { d.Scope = project }), delegate.OtherScope, ""},
 		"another account's":                  {delegate.Need{Scope: scope.Scope{Account: "b"}}, one("d", nil), delegate.OtherScope, ""},
@@ -128,5 +130,61 @@ func TestVersions(t *testing.T) {
 	}
 	if delegate.Current().Before(delegate.SessionTokenSince()) {
 		t.Error("our own delegate fails a gate")
+	}
+}
+
+// What would mend it comes with the smallest change first, and names the delegate that is nearest.
+func TestRemedies(t *testing.T) {
+	t.Parallel()
+	account := scope.Scope{Account: "a"}
+	both := delegate.Need{Scope: account, Selectors: []string{"eks", "frankfurt"}}
+	silent := func(d *delegate.Delegate) { d.Tags, d.LastSeen = both.Selectors, now().Add(-22*time.Minute) }
+	for name, tt := range map[string]struct {
+		need delegate.Need
+		all  []delegate.Delegate
+		want []string
+	}{
+		"somebody can":            {delegate.Need{Scope: account}, []delegate.Delegate{one("d", nil)}, nil},
+		"nobody is there":         {both, nil, []string{"Install a delegate with both eks and frankfurt."}},
+		"one tag is missing":      {both, []delegate.Delegate{one("far", func(d *delegate.Delegate) { d.Tags = nil }), one("near", nil)}, []string{"Add the tag frankfurt to near,", "Install a delegate"}},
+		"one that fits is silent": {both, []delegate.Delegate{one("gone", silent)}, []string{"Bring gone back: it fits, and was last heard 22 min ago.", "Install a delegate"}},
+		"one that fits is busy":   {both, []delegate.Delegate{one("d", func(d *delegate.Delegate) { d.Tags, d.Busy = both.Selectors, "full" })}, []string{"Wait, or give d more replicas", "Install a delegate"}},
+		"its token was revoked":   {delegate.Need{Scope: account}, []delegate.Delegate{one("d", func(d *delegate.Delegate) { d.Revoked = true })}, []string{"Start d again with a token that is active.", "Install a delegate."}},
+		"it is too old": {
+			delegate.Need{Scope: account, MinVersion: delegate.OIDCSince(), MinReason: "OIDC"},
+			[]delegate.Delegate{one("d", func(d *delegate.Delegate) { d.Version = delegate.Version{Year: 23, Month: 1, Build: 1} })},
+			[]string{"Update d from 23.01.00001 to 24.03.82603 or later.", "Install a delegate."},
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			got := delegate.Choose(tt.need, tt.all, now()).Remedies()
+			if len(got) != len(tt.want) {
+				t.Fatalf("got %q, want %q", got, tt.want)
+			}
+			for i := range got {
+				if !strings.HasPrefix(got[i], tt.want[i]) {
+					t.Errorf("got %q, want %q", got[i], tt.want[i])
+				}
+			}
+		})
+	}
+}
+
+// Whoever may see the work need not know the delegates of others; that there are some is said.
+func TestWhoMaySeeADelegate(t *testing.T) {
+	t.Parallel()
+	mine, theirs := scope.Scope{Account: "a", Org: "o", Project: "p"}, scope.Scope{Account: "a", Org: "other"}
+	all := []delegate.Delegate{one("wide", nil), one("theirs", func(d *delegate.Delegate) { d.Scope = theirs })}
+	editor := audit.Caller{Account: "a", Grants: []audit.Grant{{Scope: mine, Role: audit.Editor}}}
+	c := delegate.Choose(delegate.Need{Scope: mine}, all, now()).VisibleTo(editor)
+	if len(c.Opinions) != 1 || c.Opinions[0].Delegate.Name != "wide" || c.Hidden != 1 {
+		t.Errorf("%+v", c)
+	}
+	if c := delegate.Choose(delegate.Need{Scope: mine}, all[1:], now()).VisibleTo(editor); c.Sentence() != "No delegate belongs to o/p or a wider scope." || !strings.Contains(strings.Join(c.Reasons(), ""), "1 delegate of other") {
+		t.Errorf("%q %q", c.Sentence(), c.Reasons())
+	}
+	if c := delegate.Choose(delegate.Need{Scope: mine}, all, now()).VisibleTo(audit.System("a", "test")); len(c.Opinions) != 2 || c.Hidden != 0 {
+		t.Errorf("the whole account: %+v", c)
 	}
 }

@@ -71,7 +71,13 @@ type Delegate struct {
 	Draining bool
 	// Busy says why it takes nothing now, such as "CPU at 93 %, threshold 80 %"; empty when it does.
 	Busy string
+	// Load is what its last heartbeat said of its work; nil when it said nothing, which existing clients do.
+	Load *Load
 }
+
+// Load is how much a delegate does. CPU and Memory are percent of what it may use, -1 where it cannot measure; Limit is the
+// most tasks at once.
+type Load struct{ CPU, Memory, Tasks, Limit int }
 
 // Alive reports whether the delegate may be heard, and was lately enough to be given work.
 func (d Delegate) Alive(now time.Time) bool { return !d.Revoked && now.Sub(d.LastSeen) < SilentAfter }

@@ -1,6 +1,7 @@
 package delegate
 
 import (
+	"cmp"
 	"context"
 	"log/slog"
 	"slices"
@@ -161,6 +162,7 @@ type Report struct {
 	Tags     []string // nil: unchanged
 	Draining bool
 	Busy     string
+	Load     *Load
 }
 
 // Seen notes that a delegate was heard. It fails with NotFound when the delegate is not known, which tells it to register
@@ -174,7 +176,7 @@ func (r *Registry) Seen(account string, id ID, report *Report) (Delegate, error)
 	}
 	e.LastSeen, e.dirty = r.Now().UTC(), true
 	if report != nil {
-		e.Draining, e.Busy = report.Draining, report.Busy
+		e.Draining, e.Busy, e.Load = report.Draining, report.Busy, report.Load
 		if report.Tags != nil && !slices.Equal(report.Tags, e.Tags) {
 			e.Tags = report.Tags
 		}
@@ -195,18 +197,33 @@ func (r *Registry) Delegate(account string, id ID) (Delegate, error) {
 
 // InAccount are all delegates of an account, by name.
 func (r *Registry) InAccount(account string) []Delegate {
+	return inOrder(r.snapshot(account), func(a, b *Delegate) int {
+		return cmp.Or(strings.Compare(a.Name, b.Name), strings.Compare(string(a.ID), string(b.ID)))
+	})
+}
+
+// snapshot are all delegates of an account, in any order.
+func (r *Registry) snapshot(account string) []Delegate {
 	r.mu.RLock()
+	defer r.mu.RUnlock()
 	out := make([]Delegate, 0, len(r.account[account]))
 	for _, e := range r.account[account] {
 		out = append(out, r.shownLocked(e))
 	}
-	r.mu.RUnlock()
-	slices.SortFunc(out, func(a, b Delegate) int {
-		if c := strings.Compare(a.Name, b.Name); c != 0 {
-			return c
-		}
-		return strings.Compare(string(a.ID), string(b.ID))
-	})
+	return out
+}
+
+// inOrder sorts what is costly to move: only places are moved, and each element once.
+func inOrder[T any](all []T, compare func(a, b *T) int) []T {
+	places := make([]int32, len(all))
+	for i := range places {
+		places[i] = int32(i)
+	}
+	slices.SortFunc(places, func(a, b int32) int { return cmp.Or(compare(&all[a], &all[b]), cmp.Compare(a, b)) })
+	out := make([]T, 0, len(all))
+	for _, i := range places {
+		out = append(out, all[i])
+	}
 	return out
 }
 
@@ -225,9 +242,47 @@ func (r *Registry) List(ctx context.Context, who audit.Caller, at scope.Scope) (
 
 // Choose judges every delegate of the account for a piece of work.
 func (r *Registry) Choose(need Need) Choice {
-	list, now := r.InAccount(need.Scope.Account), r.Now()
+	list, now := r.snapshot(need.Scope.Account), r.Now()
 	list = slices.DeleteFunc(list, func(d Delegate) bool { return now.Sub(d.LastSeen) > GoneAfter })
 	return Choose(need, list, now)
+}
+
+// Explain judges the delegates for a piece of work, as far as a caller may see them, for one who asks who would be chosen.
+func (r *Registry) Explain(ctx context.Context, who audit.Caller, need Need) (Choice, error) {
+	if err := r.Audit.Allow(ctx, who, audit.DelegateRead, need.Scope, "delegate"); err != nil {
+		return Choice{}, err
+	}
+	return r.Choose(need).VisibleTo(who), nil
+}
+
+// Fitting is how many delegates may do a piece of work now; whoever may see the work may know it.
+func (r *Registry) Fitting(ctx context.Context, who audit.Caller, need Need) (int, error) {
+	if err := r.Audit.Allow(ctx, who, audit.DelegateRead, need.Scope, "delegate"); err != nil {
+		return 0, err
+	}
+	n, now := 0, r.Now()
+	for _, d := range r.snapshot(need.Scope.Account) {
+		if v, _ := Judge(need, d, now); v == Eligible {
+			n++
+		}
+	}
+	return n, nil
+}
+
+// Find is one delegate that a caller may see from a scope, as List gives them, those that are gone for long too. It fails
+// with NotFound also for those that the caller may not see.
+func (r *Registry) Find(ctx context.Context, who audit.Caller, at scope.Scope, id ID) (Delegate, error) {
+	if err := r.Audit.Allow(ctx, who, audit.DelegateRead, at, "delegate/"+string(id)); err != nil {
+		return Delegate{}, err
+	}
+	d, err := r.Delegate(at.Account, id)
+	if err == nil && !d.Scope.Contains(at) && !at.Contains(d.Scope) {
+		err = fault.New(fault.NotFound, "delegate %s is not registered", id)
+	}
+	if err != nil {
+		return Delegate{}, err
+	}
+	return d, nil
 }
 
 // CutOff marks every delegate of a token as revoked, which is as good as silent, and gives their ids.

@@ -224,6 +224,13 @@ func TestAnotherTokenCannotTakeADelegatesID(t *testing.T) {
 	if ids := r.CutOff("t1"); len(ids) != 1 || ids[0] != mine.ID {
 		t.Fatalf("got %v", ids)
 	}
+	if d, err := r.Delegate("a", mine.ID); err != nil || !d.Revoked {
+		t.Errorf("its token was revoked: %+v %v", d, err)
+	}
+	back, err := r.Register(t.Context(), one("mine", func(d *delegate.Delegate) { d.ID = ""; d.TokenID = "t3" }))
+	if err != nil || back.Revoked {
+		t.Errorf("it came with another token: %+v %v", back, err)
+	}
 }
 
 func tokens(t *testing.T, now func() time.Time) *delegate.Tokens {

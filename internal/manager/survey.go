@@ -57,8 +57,8 @@ func (s *surveys) Start(ctx context.Context, r preflight.Request) error {
 	if err != nil {
 		return err
 	}
-	t := connectorTask(r.Connector)
-	t.ID, t.Kind, t.Params = taskOfPreflight(r.ID), protocol.TypeAWSSurvey, params
+	t := connectorTask(r.Connector, protocol.TypeAWSSurvey)
+	t.ID, t.Params = taskOfPreflight(r.ID), params
 	_, err = s.Queue.Submit(ctx, t)
 	return err
 }

@@ -74,25 +74,19 @@ func (v *validation) Start(ctx context.Context, r connector.Request) error {
 	if err != nil {
 		return err
 	}
-	t := connectorTask(c)
-	t.ID, t.Kind, t.Params = taskOf(r.TestID), protocol.TypeAWSValidate, params
+	t := connectorTask(c, protocol.TypeAWSValidate)
+	t.ID, t.Params = taskOf(r.TestID), params
 	_, err = v.Queue.Submit(ctx, t)
 	return err
 }
 
-// connectorTask is a task that uses a connector: who may do it follows from its selectors and credentials.
-func connectorTask(c connector.Connector) task.Task {
-	t := task.Task{Scope: c.Scope, Subject: c.ID, Selectors: c.Selectors, Platform: !c.OnDelegate()}
-	switch credential := c.Credential.(type) {
-	case connector.ManualConfig:
-		if credential.SessionTokenRef != "" {
-			t.MinVersion, t.MinReason = delegate.SessionTokenSince(), "a session token"
-		}
-	case connector.OIDC:
-		t.MinVersion, t.MinReason = delegate.OIDCSince(), "OIDC"
-	case connector.InheritFromDelegate, connector.IRSA, connector.Kubernetes:
+// connectorTask is a task that uses a connector.
+func connectorTask(c connector.Connector, kind string) task.Task {
+	need := awstask.NeedOf(c, kind)
+	return task.Task{
+		Scope: need.Scope, Kind: kind, Subject: c.ID, Selectors: need.Selectors, MinVersion: need.MinVersion, MinReason: need.MinReason,
+		Platform: !c.OnDelegate(),
 	}
-	return t
 }
 
 // Wait returns when the test is recorded.

@@ -71,6 +71,15 @@ type Registration struct {
 	Idle         bool     `json:"idle,omitempty"`         // ours: it runs nothing, so there is no lease to renew
 	Draining     bool     `json:"draining,omitempty"`     // ours: it takes nothing new
 	Busy         string   `json:"busy,omitempty"`         // ours: why it takes nothing now
+	Load         *Load    `json:"load,omitempty"`         // ours: how much it does
+}
+
+// Load is how much a delegate does at the time of a heartbeat.
+type Load struct {
+	CPU    *int `json:"cpu,omitempty"`    // percent of what it may use; absent where it cannot be measured
+	Memory *int `json:"memory,omitempty"` // the same
+	Tasks  int  `json:"tasks"`
+	Limit  int  `json:"limit"` // of tasks at once
 }
 
 // Registered answers a registration.

@@ -73,7 +73,7 @@ func (s *Store) SaveSeen(ctx context.Context, seen map[delegate.ID]time.Time) (e
 	return nil
 }
 
-// Delegates lists every delegate of every account.
+// Delegates lists every delegate of every account, and says whose token was revoked.
 func (s *Store) Delegates(ctx context.Context) (_ []delegate.Delegate, err error) {
 	defer fault.Wrap(&err, "list delegates")
 	return all(ctx, s.reads, scanDelegate, `

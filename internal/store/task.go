@@ -85,6 +85,16 @@ func (s *Store) QueuedTasks(ctx context.Context, account string, platform bool, 
 		ORDER BY created_at, id LIMIT $5`, account, platform, micros(after.CreatedAt), string(after.ID), int64(limit))
 }
 
+// TasksOf are the tasks that a delegate has or had last, newest first.
+func (s *Store) TasksOf(ctx context.Context, by delegate.ID, limit int) (_ []task.Task, err error) {
+	defer fault.Wrap(&err, "list tasks of %s", by)
+	if by == "" {
+		return nil, nil
+	}
+	return all(ctx, s.reads, scanTask, `
+		SELECT `+taskColumns+` FROM tasks WHERE leased_by = $1 AND leased_by <> '' ORDER BY created_at DESC LIMIT $2`, string(by), int64(limit))
+}
+
 // LeaseTask leases a queued task, or a retry-safe one whose lease has ended, and counts its fence up. It fails with
 // NotFound when another was faster or the task's deadline has come.
 func (s *Store) LeaseTask(ctx context.Context, id task.ID, by delegate.ID, now, until time.Time) (_ task.Task, err error) {

@@ -85,7 +85,7 @@ func (s *Server) heartbeat(r *http.Request, who caller) (any, error) {
 		return nil, err
 	}
 	now, err := s.Delegates.Seen(who.account, id, &delegate.Report{
-		Tags: cleanAll(said.Tags, maxTags), Draining: said.Draining, Busy: clean(said.Busy, maxBusy),
+		Tags: cleanAll(said.Tags, maxTags), Draining: said.Draining, Busy: clean(said.Busy, maxBusy), Load: load(said.Load),
 	})
 	if err != nil {
 		return nil, err
@@ -219,7 +219,7 @@ func describe(r *http.Request, who caller, said protocol.Registration) (delegate
 		Name: clean(said.DelegateName, maxName), HostName: clean(said.HostName, maxHostName), IP: address(r, said.IP),
 		Type: clean(said.DelegateType, maxName), Description: clean(said.Description, maxDescription),
 		Tags: cleanAll(said.Tags, maxTags), Kinds: cleanAll(said.SupportedTaskTypes, maxKinds),
-		Draining: said.Draining, Busy: clean(said.Busy, maxBusy),
+		Draining: said.Draining, Busy: clean(said.Busy, maxBusy), Load: load(said.Load),
 	}
 	if d.Name == "" {
 		d.Name = d.HostName
@@ -231,6 +231,22 @@ func describe(r *http.Request, who caller, said protocol.Registration) (delegate
 		d.Version = v
 	}
 	return d, nil
+}
+
+// load is what a delegate says of its work, within bounds.
+func load(said *protocol.Load) *delegate.Load {
+	if said == nil {
+		return nil
+	}
+	percent := func(n *int) int {
+		if n == nil {
+			return -1
+		}
+		return min(max(*n, 0), 100)
+	}
+	return &delegate.Load{
+		CPU: percent(said.CPU), Memory: percent(said.Memory), Tasks: min(max(said.Tasks, 0), maxRunning), Limit: min(max(said.Limit, 0), maxRunning),
+	}
 }
 
 // address is the delegate's own word for its IP address when it is one, else the address that it calls from.

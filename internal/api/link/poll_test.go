@@ -9,6 +9,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/google/go-cmp/cmp"
 	"github.com/prometheus/client_golang/prometheus"
 
 	"github.com/belay-dev/belay/internal/delegate"
@@ -274,4 +275,31 @@ func TestTwoDelegatesRaceForTasks(t *testing.T) {
 		}
 	}
 	t.Logf("%d acquires won, %d lost", won.Load(), lost.Load())
+}
+
+// What a delegate says of its load is there at once, within bounds, and a delegate that says nothing has none.
+func TestTheLoadOfADelegate(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	id := w.join("one")
+	known := func() *delegate.Load {
+		t.Helper()
+		d, err := w.registry.Delegate(w.account, delegate.ID(id))
+		if err != nil {
+			t.Fatal(err)
+		}
+		return d.Load
+	}
+	if l := known(); l != nil {
+		t.Errorf("it said nothing, and has the load %+v", l)
+	}
+	beat := w.registration("one")
+	beat.DelegateID = id
+	beat.Load = &protocol.Load{CPU: new(250), Tasks: -3, Limit: 10}
+	if a := w.call(http.MethodPost, protocol.PathHeartbeat, beat); a.status != http.StatusOK {
+		t.Fatal(a)
+	}
+	if diff := cmp.Diff(&delegate.Load{CPU: 100, Memory: -1, Tasks: 0, Limit: 10}, known()); diff != "" {
+		t.Error(diff)
+	}
 }

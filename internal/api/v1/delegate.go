@@ -60,15 +60,11 @@ type Opinion struct {
 	Reason   string `json:"reason"`
 }
 
-// choiceOf leaves out the delegates that the caller may not see: those that neither serve the work's scope nor lie in one
-// of the caller's.
+// choiceOf leaves out the delegates that the caller may not see.
 func choiceOf(who audit.Caller, c delegate.Choice) Choice {
 	out := Choice{Sentence: c.Sentence(), Eligible: []string{}, Opinions: []Opinion{}}
-	for _, o := range c.Opinions {
+	for _, o := range c.VisibleTo(who).Opinions {
 		d := o.Delegate
-		if !d.Scope.Contains(c.Need.Scope) && who.RoleAt(d.Scope) == "" {
-			continue
-		}
 		if o.Verdict == delegate.Eligible && !slices.Contains(out.Eligible, d.Name) {
 			out.Eligible = append(out.Eligible, d.Name)
 		}

@@ -26,6 +26,50 @@ func shortID(c connector.Stored) string { return c.ID }
 func connectorLists() checks {
 	//nolint:thelper // these are the tests themselves
 	return checks{
+		"a delegate may work for the connectors that ask for no tag which it has not": func(t *testing.T, s *store.Store) {
+			ctx := t.Context()
+			off := false
+			for i, c := range []connector.Connector{
+				{Scope: account(), Name: "any"},
+				{Scope: account(), Name: "none", Selectors: []string{}},
+				{Scope: prj1(), Name: "One", Selectors: []string{"EKS"}},
+				{Scope: org1(), Name: "two", Selectors: []string{"eks", "a\"b%_"}},
+				{Scope: org1(), Name: "more", Selectors: []string{"eks", "frankfurt"}},
+				{Scope: org1(), Name: "other", Selectors: []string{"ec2"}},
+				{Scope: org2(), Name: "elsewhere"},
+				{Scope: org1(), Name: "manager", Credential: connector.OIDC{}, ExecuteOnDelegate: &off},
+				{Scope: org1(), Name: "cluster", Credential: connector.Kubernetes{Spec: []byte(`{}`)}},
+			} {
+				c.ID = fmt.Sprint("c", i)
+				if c.Credential == nil {
+					c.Credential = connector.IRSA{}
+				}
+				must(t, s.CreateConnector(ctx, c, at(0)))
+			}
+			name := func(c connector.Stored) string { return c.Name }
+			for what, tt := range map[string]struct {
+				sel  connector.Selection
+				want string
+			}{
+				"all that it serves": {connector.Selection{Serves: account(), Within: account(), Tags: []string{"eks", `A"b%_`}}, "any elsewhere none One two"},
+				"in an organization": {connector.Selection{Serves: account(), Within: org1(), Tags: []string{"Eks"}}, "One"},
+				"it serves one only": {connector.Selection{Serves: org1(), Within: account(), Tags: []string{"eks", "frankfurt"}}, "more One"},
+				"it serves another":  {connector.Selection{Serves: org2(), Within: org1(), Tags: []string{"eks"}}, ""},
+				"without a tag":      {connector.Selection{Serves: account(), Within: account()}, "any elsewhere none"},
+				"with more tags than are looked for by the database": {connector.Selection{Serves: account(), Within: org1(), Tags: append(strings.Split("abcdefghijklmnopqrstuvwxyz", ""), "EKS")}, "One"},
+				"a pattern is a text like any":                       {connector.Selection{Serves: account(), Within: org1(), Tags: []string{"%"}}, ""},
+			} {
+				list, more, err := s.ConnectorsSelecting(ctx, tt.sel, 9)
+				must(t, err)
+				if got := strings.Join(each(list, name), " "); got != tt.want || more {
+					t.Errorf("%s: got %q, want %q; more: %t", what, got, tt.want, more)
+				}
+			}
+			list, more, err := s.ConnectorsSelecting(ctx, connector.Selection{Serves: account(), Within: account()}, 2)
+			must(t, err)
+			same(t, each(list, name), []string{"any", "elsewhere"})
+			same(t, more, true)
+		},
 		"connectors are narrowed by each field of the filter, and by all at once": func(t *testing.T, s *store.Store) {
 			ctx := t.Context()
 			crowd(t, s)

@@ -42,6 +42,26 @@ func tasks() checks {
 			_, err := s.Task(ctx, "none")
 			fails(t, err, fault.NotFound, "none")
 		},
+		"the tasks of a delegate are those that it has or had, newest first": func(t *testing.T, s *store.Store) {
+			ctx := t.Context()
+			for i := range 4 {
+				must(t, s.InsertTask(ctx, queued(fmt.Sprint("t", i), i)))
+			}
+			for _, id := range []task.ID{"t0", "t1", "t3"} {
+				_, err := s.LeaseTask(ctx, id, "d1", at(5), at(65))
+				must(t, err)
+			}
+			_, err := s.FinishTask(ctx, "t1", "d1", 0, task.End{State: task.Succeeded, At: at(6)})
+			must(t, err)
+			list, err := s.TasksOf(ctx, "d1", 2)
+			must(t, err)
+			same(t, each(list, taskID), []string{"t3", "t1"})
+			for _, nobody := range []delegate.ID{"", "d2"} {
+				list, err = s.TasksOf(ctx, nobody, 9)
+				must(t, err)
+				same(t, len(list), 0)
+			}
+		},
 		"queued tasks are those of the account, oldest first": func(t *testing.T, s *store.Store) {
 			ctx := t.Context()
 			for i, created := range []int{3, 1, 2, 0} {
