@@ -61,14 +61,15 @@ func (m *Manager) newHandler() *handler {
 		Definitions: m.Definitions, Issuer: m.Issuer, URL: m.url, Now: now,
 	}
 	older := &fg.Server{Edge: edge, Connectors: m.Connectors, Secrets: m.Secrets, Texts: m.Store, Log: c.Log}
+	work := &task.Reader{Store: m.Store, Audit: m.Trail}
 	own := &v1.Server{
 		Edge: edge, Connectors: m.Connectors, Preflights: m.Preflights, Keys: m.Identity, Trail: m.Trail, Accounts: m.Orgs, Tokens: m.Tokens, Delegates: m.Registry,
-		Pinger: &pinger{Queue: m.Queue, Fleet: m.Registry, Audit: m.Trail}, Tasks: &taskReader{Store: m.Store, Audit: m.Trail}, Issuer: m.Issuer,
+		Pinger: &pinger{Queue: m.Queue, Fleet: m.Registry, Audit: m.Trail}, Tasks: work, Issuer: m.Issuer,
 		URL: m.url, Pages: docs.Errors(), Version: c.Version, Now: now,
 	}
 	m.pages = &web.Server{
 		Keys: m.Identity, Limiter: limiter, Connectors: m.Connectors, Preflights: m.Preflights, Delegates: m.Registry, Tokens: m.Tokens,
-		Organizations: m.Orgs, Secrets: m.Secrets, Trail: m.Trail, Issuer: m.Issuer, Secure: m.certificate.tls != nil || strings.HasPrefix(c.PublicURL, "https://"), Version: c.Version, Log: c.Log, Now: now,
+		Tasks: work, URL: m.url, Organizations: m.Orgs, Secrets: m.Secrets, Trail: m.Trail, Issuer: m.Issuer, Secure: m.certificate.tls != nil || strings.HasPrefix(c.PublicURL, "https://"), Version: c.Version, Log: c.Log, Now: now,
 	}
 	groups := []openapi.Group{nextGen.Group(), own.Group()}
 	return &handler{

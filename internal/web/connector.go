@@ -42,7 +42,7 @@ func (p connectorPage) Tabs() []tab {
 	if p.Kept {
 		return []tab{{"YAML", 0, p.To("/yaml"), p.Tab == "yaml"}}
 	}
-	return []tab{{"Health", 0, p.To(""), p.Tab == ""}, {"Preflight", 0, p.To("/preflight"), p.Tab == "preflight"}, {"YAML", 0, p.To("/yaml"), p.Tab == "yaml"}}
+	return []tab{{"Health", 0, p.To(""), p.Tab == ""}, {"Preflight", 0, p.To("/preflight"), p.Tab == "preflight"}, {"Delegates", 0, p.To("/delegates"), p.Tab == "delegates"}, {"YAML", 0, p.To("/yaml"), p.Tab == "yaml"}}
 }
 
 // Says is the outcome for those who do not see it.
@@ -75,6 +75,8 @@ type healthBody struct {
 	Running   []hop
 	LastAt    ago
 	Connected ago
+	Matching  string // how many delegates may work with it; "" when the manager does
+	Nobody    bool   // the last test found no delegate
 }
 
 type fact struct {
@@ -114,8 +116,11 @@ func (s *Server) connectorHealth(ctx context.Context, v *visit) (reply, error) {
 		connectorPage: p, Last: p.c.LastTest, Chart: chartOf(tests), Hops: lineOf(p.c.Connector, p.c.LastTest), Running: running(p.c.Connector),
 		Connected: since(v.now, p.c.LastConnected),
 	}
+	if b.Matching, err = s.matching(ctx, v, p.c.Connector); err != nil {
+		return reply{}, err
+	}
 	if t := b.Last; t != nil {
-		b.LastAt = since(v.now, t.EndedAt)
+		b.LastAt, b.Nobody = since(v.now, t.EndedAt), foundNobody(t)
 		if d := t.Diagnosis; d != nil {
 			b.Steps = stepsOf(d.Remedy)
 			for _, f := range d.Evidence {

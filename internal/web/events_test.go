@@ -11,10 +11,10 @@ import (
 	"github.com/belay-dev/belay/internal/delegate"
 )
 
-// open opens the stream of delegates and gives its lines.
-func (b *browser) open(ctx context.Context) (answer, *bufio.Reader) {
+// open opens a stream and gives its lines.
+func (b *browser) open(ctx context.Context, path string) (answer, *bufio.Reader) {
 	b.t.Helper()
-	r, err := http.NewRequestWithContext(ctx, http.MethodGet, b.pages.url+"/ui/delegates/events", http.NoBody)
+	r, err := http.NewRequestWithContext(ctx, http.MethodGet, b.pages.url+path, http.NoBody)
 	if err != nil {
 		b.t.Fatal(err)
 	}
@@ -40,12 +40,15 @@ func until(t *testing.T, lines *bufio.Reader, word string) string {
 	}
 }
 
+// listStream is that of the list of delegates.
+const listStream = "/ui/delegates/events"
+
 func TestDelegatesLive(t *testing.T) {
 	t.Parallel()
 	p := serve(t)
 	d := p.Delegate(t, delegate.Delegate{Name: "eks-1", HostName: "h1"})
 	b := p.signIn(t, p.Viewer)
-	got, lines := b.open(t.Context())
+	got, lines := b.open(t.Context(), listStream)
 	if got.status != http.StatusOK || got.header.Get("Content-Type") != "text/event-stream" {
 		t.Fatalf("%d %v", got.status, got.header)
 	}
@@ -68,7 +71,7 @@ func TestDelegatesLive(t *testing.T) {
 	if _, err := lines.ReadString(0); err == nil {
 		t.Error("the stream goes on")
 	}
-	if again, _ := b.open(t.Context()); again.status != http.StatusServiceUnavailable {
+	if again, _ := b.open(t.Context(), listStream); again.status != http.StatusServiceUnavailable {
 		t.Errorf("another stream: %d", again.status)
 	}
 }
@@ -76,7 +79,7 @@ func TestDelegatesLive(t *testing.T) {
 func TestStreamsOfNobody(t *testing.T) {
 	t.Parallel()
 	p := serve(t)
-	if got, _ := p.browser(t).open(t.Context()); got.status != http.StatusNoContent {
+	if got, _ := p.browser(t).open(t.Context(), listStream); got.status != http.StatusNoContent {
 		t.Errorf("without a session: %d", got.status)
 	}
 }

@@ -80,6 +80,9 @@ type part struct {
 	Code bool
 }
 
+// lower is a word of ours inside a sentence.
+func lower(text string) string { return strings.ToLower(text) }
+
 // spans cuts a text of ours at its backticks.
 func spans(text string) []part {
 	pieces := strings.Split(text, "`")
@@ -190,7 +193,12 @@ const pageSize = 25
 
 // pagesOf finds the neighbours of a page; to makes the address of one.
 func pagesOf(number, shown, total int, one, many string, to func(page string) string) pages {
-	p := pages{First: (number-1)*pageSize + 1, Last: (number-1)*pageSize + shown, Total: total, One: one, Many: many}
+	return pagesBy(pageSize, number, shown, total, one, many, to)
+}
+
+// pagesBy is pagesOf for pages of another size.
+func pagesBy(size, number, shown, total int, one, many string, to func(page string) string) pages {
+	p := pages{First: (number-1)*size + 1, Last: (number-1)*size + shown, Total: total, One: one, Many: many}
 	switch {
 	case number == 2:
 		p.Previous = to("")

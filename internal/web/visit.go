@@ -39,7 +39,8 @@ type reply struct {
 	body   templ.Component
 	status int // 0 is 200
 	to     string
-	file   *file // instead of a page
+	at     string // the address that says what the page shows, where htmx asked for it; "": the one that it asked
+	file   *file  // instead of a page
 }
 
 // file is something to keep, which a browser saves under its name.

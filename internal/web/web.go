@@ -33,6 +33,7 @@ import (
 	"github.com/belay-dev/belay/internal/preflight"
 	"github.com/belay-dev/belay/internal/scope"
 	"github.com/belay-dev/belay/internal/secret"
+	"github.com/belay-dev/belay/internal/task"
 )
 
 type keys interface {
@@ -48,6 +49,8 @@ type connectors interface {
 	Tests(ctx context.Context, who audit.Caller, at scope.Scope, id string, limit int) ([]connector.Test, error)
 	Delete(ctx context.Context, who audit.Caller, at scope.Scope, id string) error
 	Create(ctx context.Context, who audit.Caller, c connector.Connector) (connector.Stored, error)
+	// Selecting are the connectors that a delegate may work for, and whether there are more.
+	Selecting(ctx context.Context, who audit.Caller, sel connector.Selection, limit int) ([]connector.Stored, bool, error)
 }
 
 type preflights interface {
@@ -57,11 +60,25 @@ type preflights interface {
 
 type delegates interface {
 	List(ctx context.Context, who audit.Caller, at scope.Scope) ([]delegate.Delegate, error)
+	Find(ctx context.Context, who audit.Caller, at scope.Scope, id delegate.ID) (delegate.Delegate, error)
+	// Explain judges the delegates for a piece of work, as far as the caller may see them.
+	Explain(ctx context.Context, who audit.Caller, need delegate.Need) (delegate.Choice, error)
+	// Fitting is how many may do a piece of work now.
+	Fitting(ctx context.Context, who audit.Caller, need delegate.Need) (int, error)
 }
 
 type tokens interface {
 	Tokens(ctx context.Context, who audit.Caller, at scope.Scope) ([]delegate.Token, error)
+	Token(ctx context.Context, who audit.Caller, at scope.Scope, name string) (delegate.Token, error)
+	Create(ctx context.Context, who audit.Caller, at scope.Scope, name string, revokeAfter time.Time) (delegate.Token, secret.Value, error)
+	Reveal(ctx context.Context, who audit.Caller, t delegate.Token) (secret.Value, error)
 	Revoke(ctx context.Context, who audit.Caller, at scope.Scope, name string) (delegate.Token, error)
+}
+
+type tasks interface {
+	// OfDelegate and Waiting leave out what the caller may not see.
+	OfDelegate(ctx context.Context, who audit.Caller, by delegate.ID, limit int) ([]task.Task, error)
+	Waiting(ctx context.Context, who audit.Caller, at scope.Scope, limit int) ([]task.Task, error)
 }
 
 type organizations interface {
@@ -93,11 +110,13 @@ type Server struct {
 	Preflights    preflights
 	Delegates     delegates
 	Tokens        tokens
+	Tasks         tasks
 	Organizations organizations
 	Secrets       secrets
 	Trail         trail
 	Issuer        issuer
-	Secure        bool // browsers reach the manager over TLS only: cookies are sent over nothing else
+	URL           func() string // of the manager, as delegates reach it
+	Secure        bool          // browsers reach the manager over TLS only: cookies are sent over nothing else
 	Version       string
 	Log           *slog.Logger
 	Now           func() time.Time
@@ -138,7 +157,14 @@ func (s *Server) Handler() http.Handler {
 		"POST /ui/connectors/{id}/delete":    s.deleteConnector,
 
 		"GET /ui/delegates":                       s.delegateList,
+		"GET /ui/delegates/{id}":                  s.delegatePage,
+		"GET /ui/delegates/install":               s.install,
+		"POST /ui/delegates/install":              s.installWithToken,
+		"GET /ui/delegates/install/file":          s.installFile,
+		"POST /ui/delegates/install/file":         s.installFileWithToken,
+		"GET /ui/connectors/{id}/delegates":       s.whoIsAsked,
 		"GET /ui/delegates/tokens":                s.tokenList,
+		"POST /ui/delegates/tokens":               s.createToken,
 		"GET /ui/delegates/tokens/{name}/revoke":  s.confirmRevoke,
 		"POST /ui/delegates/tokens/{name}/revoke": s.revokeToken,
 
@@ -232,6 +258,9 @@ func (s *Server) signedIn(do page) http.HandlerFunc {
 		if answer.file != nil {
 			answer.file.send(w)
 			return
+		}
+		if answer.at != "" && r.Header.Get("HX-Request") != "" {
+			w.Header().Set("HX-Replace-Url", answer.at)
 		}
 		if answer.to != "" {
 			http.Redirect(w, r, answer.to, http.StatusSeeOther)

@@ -33,6 +33,10 @@ func every() []string {
 		"/ui/permissions?search=nothing-has-this", "/ui/permissions/capabilities/lambda", "/ui/permissions/simulate?ask=1&principal=arn:aws:iam::111122223333:role/x&action=s3:GetObject&resource=arn:aws:s3:::a/b",
 		"/ui/permissions/trust", "/ui/permissions/trust?for=irsa&make=1", "/ui/permissions/trust/explain", "/ui/permissions/trust/explain?connector=org1/prj1/payments_prod",
 		"/ui/permissions/evidence", "/ui/permissions/evidence?connector=org1/prj1/payments_prod", "/ui/docs", "/ui/docs/errors", "/ui/docs/errors/BLY-2105", "/ui/secrets", "/ui/secrets?search=x", "/ui/audit", "/ui/audit?action=connector.&outcome=allowed",
+		"/ui/delegates?search=eks&state=live&tag=eks", "/ui/delegates?search=nothing-has-this", "/ui/delegates?page=7", "/ui/delegates/eks-prod-1",
+		"/ui/delegates/install", "/ui/delegates/install?kind=statefulset&name=eks-prod&tags=eks,prod&roleArn=arn:aws:iam::111122223333:role/belay&tool=awscli&replicas=2",
+		"/ui/delegates/install?kind=helm&proxy=proxy.example.com&autoscaleMax=1", "/ui/delegates/install?kind=docker", "/ui/delegates/install?kind=ecs", "/ui/delegates/install?kind=shell",
+		"/ui/connectors/payments_prod/delegates?at=org1%2Fprj1", "/ui/connectors/risk_batch/delegates", "/ui/connectors/search_dev/delegates",
 		"/ui/nowhere", "/ui/connectors/absent", "/ui/connectors/payments_prod?org=absent",
 	}
 }
@@ -51,6 +55,9 @@ func TestEveryPage(t *testing.T) {
 		}
 		seen[path] = true
 		got := b.get(path)
+		if to := got.header.Get("Location"); got.status == http.StatusSeeOther && to != "" { // a name leads to an id
+			got = b.get(to)
+		}
 		if wantOK && got.status != http.StatusOK {
 			t.Errorf("%s: %d", path, got.status)
 		}
@@ -492,6 +499,37 @@ func TestNothingInjects(t *testing.T) {
 		page := b.get(path)
 		harmless(t, path, page)
 	}
+	for _, path := range []string{
+		"/ui/delegates?search=" + q + "&state=" + q + "&tag=" + q, "/ui/delegates/" + url.PathEscape(evil), "/ui/delegates/" + string(p.Registry.InAccount(p.Account)[0].ID),
+		"/ui/connectors/c1/delegates", "/ui/delegates/tokens?page=" + q,
+	} {
+		harmless(t, path, b.get(path))
+	}
+	install := url.Values{"chosen": {evil}, "newToken": {evil}, "tool": {evil}}
+	for _, field := range []string{
+		"kind", "name", "tags", "token", "replicas", "namespace", "roleArn", "executionRoleArn", "tokenSecret", "upgrader", "autoscaleMax", "autoscaleCpu",
+		"serviceAccount", "clusterRole", "inNamespace", "initScript", "proxy", "noProxy", "proxySecret", "manager", "image", "description",
+	} {
+		install.Set(field, evil)
+	}
+	for _, kind := range []string{"kubernetes", "helm", "docker", "ecs", "shell", evil} {
+		install.Set("kind", kind)
+		harmless(t, "install "+kind, b.get("/ui/delegates/install?"+install.Encode()))
+		harmless(t, "install "+kind, b.get("/ui/delegates/install/file?"+install.Encode()))
+	}
+	// What the file takes as it is stands in the page as text.
+	free := url.Values{"name": {"eks"}, "tags": {evil}, "description": {evil}, "initScript": {evil}, "noProxy": {evil}, "proxy": {"http://proxy:1"}}
+	harmless(t, "install", b.get("/ui/delegates/install?"+free.Encode()))
+	for _, do := range []string{"show", "make"} {
+		install.Set("do", do)
+		harmless(t, "install, "+do, b.post("/ui/delegates/install", install))
+		free.Set("do", do)
+		free.Set("newToken", evil+do)
+		harmless(t, "install, "+do, b.post("/ui/delegates/install", free))
+	}
+	harmless(t, "a token", b.post("/ui/delegates/tokens", url.Values{"name": {evil}, "ends": {evil}}))
+	harmless(t, "a token again", b.post("/ui/delegates/tokens", url.Values{"name": {evil}, "ends": {evil}}))
+	harmless(t, "tokens", b.get("/ui/delegates/tokens"))
 	document := `{"Statement":{"Sid":"` + strings.ReplaceAll(evil, `"`, `\"`) + `","Effect":"Allow","Action":"s3:Get","Resource":"*"}}`
 	for _, policy := range []string{evil, document} {
 		harmless(t, "lint", b.post("/ui/permissions/lint", url.Values{"policy": {policy}, "kind": {evil}}))

@@ -20,6 +20,7 @@ import (
 	"github.com/belay-dev/belay/internal/delegate"
 	"github.com/belay-dev/belay/internal/preflight"
 	"github.com/belay-dev/belay/internal/scope"
+	"github.com/belay-dev/belay/internal/task"
 	"github.com/belay-dev/belay/internal/web"
 )
 
@@ -54,6 +55,7 @@ func serve(tb testing.TB) *pages {
 	runner.service = &preflight.Service{Store: w.Store, Gate: w.Connectors, Runner: runner, Audit: w.Trail, Log: log, Now: w.Clock.Now}
 	p.server = &web.Server{
 		Keys: w.Identity, Connectors: w.Connectors, Preflights: runner.service, Delegates: w.Registry, Tokens: w.Tokens, Organizations: w.Orgs,
+		Tasks: &task.Reader{Store: w.Store, Audit: w.Trail}, URL: func() string { return "https://belay.example.com" },
 		Secrets: w.Secrets, Trail: w.Trail, Issuer: w.Issuer, Version: "1.2.3", Log: log, Now: w.Clock.Now,
 	}
 	server := httptest.NewServer(p.server.Handler())

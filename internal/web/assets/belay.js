@@ -49,27 +49,42 @@
     if (told) say(told.dataset.say);
   });
 
-  // Live rows: the server sends whole rows, which replace those with their id. A row that holds the focus waits.
-  const table = doc.querySelector('[data-stream]');
-  if (table && window.EventSource) {
-    const waiting = new Map(), paused = doc.getElementById('paused');
-    const put = (id, html) => {
-      const old = doc.getElementById(id);
-      if (!old) return;
-      if (old.contains(doc.activeElement)) { waiting.set(id, html); return; }
-      const t = doc.createElement('template');
-      t.innerHTML = html;
-      old.replaceWith(t.content);
-    };
-    doc.addEventListener('focusout', () => setTimeout(() => {
-      const rows = [...waiting]; waiting.clear();
-      rows.forEach(([id, html]) => put(id, html));
-    }));
-    const stream = new EventSource(table.dataset.stream);
-    let late;
-    stream.addEventListener('open', () => { clearTimeout(late); late = undefined; paused.hidden = true; });
-    stream.addEventListener('error', () => { late ??= setTimeout(() => { paused.hidden = false; }, 5000); });
-    stream.addEventListener('row', (e) => { const r = JSON.parse(e.data); put(r.id, r.html); });
-    stream.addEventListener('list', () => { doc.getElementById('changed').hidden = false; });
-  }
+  // Live parts: the server sends whole elements, which replace those with their id. One that holds the focus waits.
+  const waiting = new Map();
+  const put = (id, html) => {
+    const old = doc.getElementById(id);
+    if (!old) return;
+    if (old.contains(doc.activeElement)) { waiting.set(id, html); return; }
+    const t = doc.createElement('template');
+    t.innerHTML = html;
+    const told = t.content.querySelector('[data-say]')?.dataset.say;
+    if (told && told !== old.querySelector('[data-say]')?.dataset.say) say(told);
+    old.replaceWith(t.content);
+  };
+  doc.addEventListener('focusout', () => setTimeout(() => {
+    const rows = [...waiting]; waiting.clear();
+    rows.forEach(([id, html]) => put(id, html));
+  }));
+  let stream, from, late;
+  const follow = () => {
+    const to = doc.querySelector('[data-stream]')?.dataset.stream, paused = doc.getElementById('paused');
+    if (to === from || !window.EventSource) return;
+    stream?.close(); from = to;
+    if (!to) return;
+    stream = new EventSource(to);
+    const on = (name, does) => stream.addEventListener(name, does);
+    on('open', () => { clearTimeout(late); late = undefined; if (paused) paused.hidden = true; });
+    on('error', () => {
+      if (!paused) return;
+      const last = new Date().toTimeString().slice(0, 8);
+      late ??= setTimeout(() => { paused.querySelector('[data-last]').textContent = last; paused.hidden = false; }, 5000);
+    });
+    on('row', (e) => { const r = JSON.parse(e.data); put(r.id, r.html); });
+    on('list', (e) => {
+      const more = doc.getElementById('changed');
+      more.textContent = JSON.parse(e.data).text; more.hidden = !more.textContent;
+    });
+  };
+  doc.addEventListener('htmx:afterSettle', follow);
+  follow();
 })();
