@@ -18,8 +18,9 @@ import (
 //go:embed testdata/axe.min.js.gz
 var axe []byte
 
-// No page has a violation of the rules of axe-core, whatever its impact, in both themes, wide and narrow.
-func TestE2EAccessibility(t *testing.T) {
+// axeCode is the text of axe-core.
+func axeCode(t *testing.T) string {
+	t.Helper()
 	z, err := gzip.NewReader(bytes.NewReader(axe))
 	if err != nil {
 		t.Fatal(err)
@@ -28,6 +29,12 @@ func TestE2EAccessibility(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	return string(code)
+}
+
+// No page has a violation of the rules of axe-core, whatever its impact, in both themes, wide and narrow.
+func TestE2EAccessibility(t *testing.T) {
+	code := axeCode(t)
 	p := serve(t)
 	p.populate(t)
 	ctx := chromium(t)
@@ -39,7 +46,7 @@ func TestE2EAccessibility(t *testing.T) {
 				if over := ask(ctx, t, chromedp.Evaluate[int](sticksOut)); over > 0 {
 					t.Errorf("%s, %s, %d wide: %d pixels stick out", what, theme, width, over)
 				}
-				if found := violations(ctx, t, string(code)); found != "none" {
+				if found := violations(ctx, t, code); found != "none" {
 					t.Errorf("%s, %s, %d wide: %s", what, theme, width, found)
 				}
 			}
