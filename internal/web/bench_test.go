@@ -34,7 +34,7 @@ func BenchmarkPages(b *testing.B) {
 		"connector": "/ui/connectors/connector_00010", "catalogue": "/ui/permissions", "audit": "/ui/audit",
 		"builder": "/ui/permissions/builder?capability=s3-read-write&capability=ecs&capability=lambda&buckets=artifacts&simulate=built", "capability": "/ui/permissions/capabilities/serverless-framework",
 		"trust": "/ui/permissions/trust?account=444455556666", "evidence": "/ui/permissions/evidence", "documentation": "/ui/docs/errors/BLY-2104",
-		"decision": "/ui/permissions/simulate?ask=1&capability=s3-read-write&buckets=artifacts&simulate=built&principal=arn:aws:iam::111122223333:role/x&action=s3:ListBucket&resource=arn:aws:s3:::other",
+		"decision":  "/ui/permissions/simulate?ask=1&capability=s3-read-write&buckets=artifacts&simulate=built&principal=arn:aws:iam::111122223333:role/x&action=s3:ListBucket&resource=arn:aws:s3:::other",
 		"delegates": "/ui/delegates", "delegate": "/ui/delegates/" + one, "asked": "/ui/connectors/connector_00010/delegates", "install": "/ui/delegates/install",
 	} {
 		b.Run(name, func(b *testing.B) {
