@@ -42,7 +42,7 @@ func (i installation) spec(address string) (manifest.Spec, fault.Problems) {
 		if most != 0 || cpu != 0 {
 			s.Autoscale = &manifest.Autoscale{Max: most, CPU: cpu}
 		}
-		s.Upgrader = i.Value("upgrader") != "" && !i.Is(manifest.StatefulSet)
+		s.Upgrader = i.Value("upgrader") != ""
 	}
 	if i.Is(manifest.ECS) {
 		s.TokenSecret, s.RoleARN, s.ExecutionRoleARN = i.Value("tokenSecret"), i.Value("roleArn"), i.Value("executionRoleArn")

@@ -55,11 +55,11 @@ func TestInstallFile(t *testing.T) {
 		return s
 	}
 	for query, want := range map[string]manifest.Spec{
-		"kind=kubernetes":                 base(manifest.Kubernetes),
-		"":                                base(manifest.Kubernetes),
-		"kind=statefulset&replicas=3":     spec(manifest.StatefulSet, func(s *manifest.Spec) { s.Replicas = 3 }),
-		"kind=docker&roleArn=arn:ignored": base(manifest.Docker),
-		"kind=shell&tool=kubectl":         spec(manifest.Shell, func(s *manifest.Spec) { s.Tools = []string{"kubectl"} }),
+		"kind=kubernetes": base(manifest.Kubernetes),
+		"":                base(manifest.Kubernetes),
+		"kind=statefulset&replicas=3&upgrader=true": spec(manifest.StatefulSet, func(s *manifest.Spec) { s.Replicas, s.Upgrader = 3, true }),
+		"kind=docker&roleArn=arn:ignored":           base(manifest.Docker),
+		"kind=shell&tool=kubectl":                   spec(manifest.Shell, func(s *manifest.Spec) { s.Tools = []string{"kubectl"} }),
 		"kind=ecs&roleArn=" + role + "&executionRoleArn=" + start + "&tokenSecret=" + held: spec(manifest.ECS, func(s *manifest.Spec) {
 			s.RoleARN, s.ExecutionRoleARN, s.TokenSecret = role, start, held
 		}),
