@@ -31,7 +31,7 @@ const (
 // picture is what an open page shows that may change: elements by id, and what its button says of the rest.
 type picture struct {
 	parts map[string]string // HTML
-	moved string            // "3 changed, show"; "" when the list is as it was
+	moved int               // delegates that came, went, or would stand elsewhere; elsewhere is what nobody counted
 	sum   string            // of the parts as the page was made of them
 }
 
@@ -79,7 +79,7 @@ func sumOf(what any) string {
 func (s *Server) viewOfList(v *visit) view {
 	var first map[delegate.ID]int // ranks
 	var last fleet
-	var moved string
+	var moved int
 	stale := false // the page came with another order
 	return func(ctx context.Context, round int) (picture, error) {
 		v.now = s.Now()
@@ -95,8 +95,8 @@ func (s *Server) viewOfList(v *visit) view {
 				stale = o != "" && o != orderSum(now.order)
 			}
 			last.Sum = now.Sum
-			if moved = movedWords(first, now.order); stale {
-				moved = "The list changed, show"
+			if moved = movedOf(first, now.order); stale {
+				moved = elsewhere
 			}
 		}
 		// The rows keep their places: only what they say is new.
@@ -129,8 +129,11 @@ func ranksOf(order []placed) map[delegate.ID]int {
 	return ranks
 }
 
-// movedWords say how many delegates came, went, or would stand elsewhere.
-func movedWords(before map[delegate.ID]int, after []placed) string {
+// elsewhere says that the page came with another order than the stream began with.
+const elsewhere = -1
+
+// movedOf is how many delegates came, went, or would stand elsewhere.
+func movedOf(before map[delegate.ID]int, after []placed) int {
 	n, stayed := 0, 0
 	for _, p := range after {
 		switch old, ok := before[p.ID]; {
@@ -143,11 +146,7 @@ func movedWords(before map[delegate.ID]int, after []placed) string {
 			stayed++
 		}
 	}
-	n += len(before) - stayed
-	if n == 0 {
-		return ""
-	}
-	return grouped(n) + " changed, show"
+	return n + len(before) - stayed
 }
 
 func (p *picture) add(ctx context.Context, id string, c templ.Component) error {
@@ -185,8 +184,8 @@ func (s *Server) viewOfName(v *visit, name string) view {
 	}
 }
 
-// delegateEvents streams what changes in an open page: event row with the id of an element and its HTML, event list with
-// what the button for the rest says.
+// delegateEvents streams what changes in an open page: event row with the id of an element and its HTML, event list with how
+// many delegates changed their place, 0 when none did after all, and below 0 when that is not known.
 func (s *Server) delegateEvents(w http.ResponseWriter, r *http.Request) {
 	ctx := r.Context()
 	v, err := s.visit(r)
@@ -284,9 +283,7 @@ func changes(before, after picture) string {
 		}
 	}
 	if before.moved != after.moved {
-		event("list", struct {
-			Text string `json:"text"`
-		}{after.moved})
+		event("list", after.moved)
 	}
 	return out.String()
 }

@@ -258,19 +258,19 @@ func TestChangesOfTheList(t *testing.T) {
 	p.report(t, d, delegate.Report{Busy: "CPU at 93 %"}) // while the page is on its way
 	_, lines := b.open(t.Context(), to)
 	until(t, lines, "CPU at 93 %")
-	until(t, lines, "The list changed, show")
+	until(t, lines, "data: -1")
 	to = html.UnescapeString(regexp.MustCompile(`data-stream="([^"]+)"`).FindStringSubmatch(b.get("/ui/delegates").body)[1])
 	_, lines = b.open(t.Context(), to)
 	until(t, lines, "retry:")
 	p.report(t, d, delegate.Report{})
 	p.Delegate(t, delegate.Delegate{Name: "eks-3", HostName: "h3"})
 	until(t, lines, "event: list")
-	if said := until(t, lines, "data:"); !strings.Contains(said, "2 changed, show") {
+	if said := until(t, lines, "data:"); !strings.Contains(said, "data: 2\n") {
 		t.Errorf("one has another state and one came: %s", said)
 	}
 	p.report(t, d, delegate.Report{Busy: "CPU at 93 %"})
 	until(t, lines, "event: list")
-	if said := until(t, lines, "data:"); !strings.Contains(said, "1 changed, show") {
+	if said := until(t, lines, "data:"); !strings.Contains(said, "data: 1\n") {
 		t.Errorf("the state is as it was: %s", said)
 	}
 	if err := p.Registry.Forget(t.Context(), d.ID); err != nil {

@@ -49,42 +49,67 @@
     if (told) say(told.dataset.say);
   });
 
-  // Live parts: the server sends whole elements, which replace those with their id. One that holds the focus waits.
+  // Menus close when one presses Escape, or goes elsewhere.
+  const menus = () => all('details.menu[open]');
+  doc.addEventListener('click', (e) => menus().forEach((m) => { if (!m.contains(e.target)) m.open = false; }));
+  doc.addEventListener('keydown', (e) => {
+    if (e.key === 'Escape') menus().forEach((m) => { m.open = false; m.firstElementChild.focus(); });
+  });
+
+  // Live parts: the server sends whole elements, which replace those with their id. One that somebody is busy with waits.
   const waiting = new Map();
+  const busy = (el) => {
+    const s = getSelection();
+    return el.contains(doc.activeElement) || el.querySelector('details.menu[open]') || (!s.isCollapsed && s.containsNode(el, true));
+  };
   const put = (id, html) => {
     const old = doc.getElementById(id);
     if (!old) return;
-    if (old.contains(doc.activeElement)) { waiting.set(id, html); return; }
+    if (busy(old)) { waiting.set(id, html); return; }
     const t = doc.createElement('template');
     t.innerHTML = html;
-    const told = t.content.querySelector('[data-say]')?.dataset.say;
-    if (told && told !== old.querySelector('[data-say]')?.dataset.say) say(told);
-    old.replaceWith(t.content);
+    const el = t.content.firstElementChild;
+    // What one has opened, or chosen, stays so.
+    const open = all('details', old).map((d) => d.open), tabs = all('[aria-selected=true]', old).map((d) => d.id);
+    old.replaceWith(el);
+    all('details', el).forEach((d, i) => { d.open = !!open[i]; });
+    tabs.forEach((name) => { const tab = doc.getElementById(name); if (tab && el.contains(tab)) select(tab); });
+    window.htmx?.process(el);
+    if (el.dataset.say && el.dataset.say !== old.dataset.say) say(el.dataset.say);
   };
-  doc.addEventListener('focusout', () => setTimeout(() => {
-    const rows = [...waiting]; waiting.clear();
-    rows.forEach(([id, html]) => put(id, html));
-  }));
-  let stream, from, late;
-  const follow = () => {
-    const to = doc.querySelector('[data-stream]')?.dataset.stream, paused = doc.getElementById('paused');
-    if (to === from || !window.EventSource) return;
-    stream?.close(); from = to;
-    if (!to) return;
-    stream = new EventSource(to);
-    const on = (name, does) => stream.addEventListener(name, does);
-    on('open', () => { clearTimeout(late); late = undefined; if (paused) paused.hidden = true; });
-    on('error', () => {
-      if (!paused) return;
-      const last = new Date().toTimeString().slice(0, 8);
-      late ??= setTimeout(() => { paused.querySelector('[data-last]').textContent = last; paused.hidden = false; }, 5000);
+  ['focusout', 'toggle', 'selectionchange'].forEach((name) => doc.addEventListener(name, () => setTimeout(() => {
+    const parts = [...waiting]; waiting.clear();
+    parts.forEach(([id, html]) => put(id, html));
+  }), true));
+
+  // A page that is not seen needs no stream: browsers open few at once. One that can go on where it was does so when it is seen.
+  let stream, from, late, heard, last;
+  const listen = () => {
+    const to = doc.querySelector('[data-stream]')?.dataset.stream, rests = doc.hidden && to?.includes('after=');
+    if (to === from && !rests || !window.EventSource) return;
+    stream?.close(); clearTimeout(late); late = undefined; from = rests ? undefined : to;
+    if (!from) return;
+    const paused = doc.getElementById('paused');
+    stream = new EventSource(last?.of === to ? to.replace(/after=\d+/, `after=${last.id}`) : to);
+    const mark = (e) => { if (e.lastEventId) last = { of: to, id: e.lastEventId }; };
+    stream.addEventListener('open', () => { clearTimeout(late); late = undefined; heard = new Date(); paused.hidden = true; });
+    stream.addEventListener('error', () => {
+      late ??= setTimeout(() => {
+        const at = paused.querySelector('[data-last]');
+        if (at && heard) at.textContent = `, last at ${heard.toLocaleTimeString()}`;
+        paused.hidden = false;
+      }, 5000);
     });
-    on('row', (e) => { const r = JSON.parse(e.data); put(r.id, r.html); });
-    on('list', (e) => {
-      const more = doc.getElementById('changed');
-      more.textContent = JSON.parse(e.data).text; more.hidden = !more.textContent;
+    stream.addEventListener('row', (e) => { heard = new Date(); mark(e); const r = JSON.parse(e.data); put(r.id, r.html); });
+    stream.addEventListener('list', (e) => {
+      mark(e);
+      const changed = doc.getElementById('changed');
+      if (!changed) return;
+      if (e.data > 0) changed.textContent = `${e.data} changed, show`;
+      changed.hidden = e.data === '0';
     });
   };
-  doc.addEventListener('htmx:afterSettle', follow);
-  follow();
+  listen();
+  doc.addEventListener('htmx:afterSettle', listen);
+  doc.addEventListener('visibilitychange', listen);
 })();
