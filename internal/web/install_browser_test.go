@@ -205,6 +205,12 @@ func TestE2EListStaysInPlace(t *testing.T) {
 	drive(ctx, t, chromedp.Click("#changed"), chromedp.WaitVisible("tbody"))
 	comes(ctx, t, `!document.querySelector("tbody tr").textContent.includes("ec2-frankfurt")`)
 	// The stream is lost: after a while the page says since when, and nothing moves.
+	for _, d := range p.Registry.InAccount(p.Account) {
+		if _, err := p.Registry.Seen(p.Account, d.ID, &delegate.Report{Busy: "full"}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	comes(ctx, t, `document.querySelectorAll("tbody .badge.warn").length === document.querySelectorAll("tbody tr").length`)
 	height := ask(ctx, t, chromedp.Evaluate[int](`document.documentElement.scrollHeight`))
 	p.server.Stop()
 	comes(ctx, t, `!document.getElementById("paused").hidden && /last at \d+:\d\d:\d\d/.test(document.getElementById("paused").textContent)`)
