@@ -29,7 +29,7 @@ func (i installation) spec(address string) (manifest.Spec, fault.Problems) {
 		return n
 	}
 	s := manifest.Spec{
-		Form: manifest.Form(i.Value("kind")), Name: i.Value("name"), Description: i.Value("description"), Tags: tagsOf(i.Value("tags")),
+		Form: manifest.Form(i.Value("kind")), Name: i.Value("name"), Description: i.Value("description"), Tags: tagList(i.Value("tags")),
 		Account: i.v.who.Account, Manager: i.Value("manager"), Image: i.Value("image"), Replicas: number("replicas", 1),
 		InitScript: i.Value("initScript"), Tools: i.Tools,
 	}
@@ -59,8 +59,8 @@ func (i installation) spec(address string) (manifest.Spec, fault.Problems) {
 
 func defaultImage() string { return manifest.Repository + ":" + delegate.Current().String() }
 
-// tagsOf are the tags of a field, parted by commas.
-func tagsOf(text string) []string {
+// tagList are the tags of a field, parted by commas.
+func tagList(text string) []string {
 	var out []string
 	for one := range strings.SplitSeq(text, ",") {
 		if one = strings.TrimSpace(one); one != "" {
