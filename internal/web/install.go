@@ -284,7 +284,7 @@ func (s *Server) render(ctx context.Context, i *installation, value secret.Value
 	if err != nil {
 		return err
 	}
-	i.Text = marked(string(text), string(base))
+	i.Text = choicesMarked(string(text), string(base))
 	if i.Is(manifest.Kubernetes, manifest.StatefulSet) {
 		i.Linted = true
 		if i.Findings, err = manifest.Lint(i.File, bytes.NewReader(text), nil); err != nil {

@@ -104,8 +104,8 @@ func (i installation) proxy(s *manifest.Spec, p *fault.Problems) {
 	s.Proxy = &manifest.Proxy{Host: host, Port: port, Scheme: u.Scheme, NoProxy: i.Value("noProxy"), Secret: i.Value("proxySecret")}
 }
 
-// marked marks the lines that the choices made: those that the same file without them has not.
-func marked(text, base string) []codeLine {
+// choicesMarked marks the lines that the choices made: those that the same file without them has not.
+func choicesMarked(text, base string) []codeLine {
 	has := map[string]int{}
 	for line := range strings.SplitSeq(base, "\n") {
 		has[line]++
