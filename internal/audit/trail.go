@@ -120,10 +120,13 @@ type Entry struct {
 
 // Filter narrows a listing. Zero fields do not narrow.
 type Filter struct {
-	Scope   scope.Scope // this scope and all inside it
-	Caller  string      // id or part of the name
-	Action  string      // whole or its beginning: connector.
-	Target  string      // whole or part
+	Scope  scope.Scope // this scope and all inside it
+	Caller string      // id or part of the name
+	Action string      // whole or its beginning: connector.
+	Target string      // whole or part
+	// Targets and Actions, when there are any, hold what an entry must have exactly.
+	Targets []string
+	Actions []Action
 	Outcome Outcome
 	Since   time.Time
 	Until   time.Time

@@ -90,7 +90,7 @@ func (r *policyReader) user(ctx context.Context, name string) {
 				r.unread(connector.PartIdentity, "iam:GetUserPolicy", err)
 				continue
 			}
-			r.add("inline", policy, "", aws.ToString(got.PolicyDocument))
+			r.add(connector.PolicyText{Name: policy, Via: "inline"}, aws.ToString(got.PolicyDocument))
 		}
 	}
 	for pages := iam.NewListAttachedUserPoliciesPaginator(r.client, &iam.ListAttachedUserPoliciesInput{UserName: &name}); pages.HasMorePages(); {
@@ -128,7 +128,7 @@ func (r *policyReader) group(ctx context.Context, name string) {
 				r.unread(connector.PartIdentity, "iam:GetGroupPolicy", err)
 				continue
 			}
-			r.add("group "+name, policy, "", aws.ToString(got.PolicyDocument))
+			r.add(connector.PolicyText{Name: policy, Via: "group " + name}, aws.ToString(got.PolicyDocument))
 		}
 	}
 	for pages := iam.NewListAttachedGroupPoliciesPaginator(r.client, &iam.ListAttachedGroupPoliciesInput{GroupName: &name}); pages.HasMorePages(); {
@@ -164,7 +164,7 @@ func (r *policyReader) role(ctx context.Context, name string) {
 				r.unread(connector.PartIdentity, "iam:GetRolePolicy", err)
 				continue
 			}
-			r.add("inline", policy, "", aws.ToString(got.PolicyDocument))
+			r.add(connector.PolicyText{Name: policy, Via: "inline"}, aws.ToString(got.PolicyDocument))
 		}
 	}
 	for pages := iam.NewListAttachedRolePoliciesPaginator(r.client, &iam.ListAttachedRolePoliciesInput{RoleName: &name}); pages.HasMorePages(); {
@@ -180,13 +180,14 @@ func (r *policyReader) role(ctx context.Context, name string) {
 }
 
 // add keeps a document that IAM gave, in its URL encoding.
-func (r *policyReader) add(via, name, policyARN, encoded string) {
+func (r *policyReader) add(of connector.PolicyText, encoded string) {
 	text, ok := policyDocument(encoded)
 	if !ok || len(r.found.Identity) == mostPolicies {
-		r.found.Unread = append(r.found.Unread, connector.Unread{What: connector.PartIdentity, Action: "policy " + name, Code: "too long, or too many"})
+		r.found.Unread = append(r.found.Unread, connector.Unread{What: connector.PartIdentity, Action: "policy " + of.Name, Code: "too long, or too many"})
 		return
 	}
-	r.found.Identity = append(r.found.Identity, connector.PolicyText{Name: name, ARN: policyARN, Via: via, Document: text})
+	of.Document = text
+	r.found.Identity = append(r.found.Identity, of)
 }
 
 // policyDocument undoes IAM's URL encoding and the white space in a document.
@@ -203,16 +204,16 @@ func policyDocument(encoded string) (string, bool) {
 }
 
 func (r *policyReader) managed(ctx context.Context, via, name, policyARN string) {
-	text, action, err := r.document(ctx, policyARN)
+	text, version, action, err := r.document(ctx, policyARN)
 	if err != nil {
 		r.unread(connector.PartIdentity, action, err)
 		return
 	}
-	r.add(via, name, policyARN, text)
+	r.add(connector.PolicyText{Name: name, ARN: policyARN, Via: via, Version: version}, text)
 }
 
 func (r *policyReader) boundary(ctx context.Context, policyARN string) {
-	encoded, action, err := r.document(ctx, policyARN)
+	encoded, version, action, err := r.document(ctx, policyARN)
 	if err != nil {
 		r.unread(connector.PartBoundary, action, err)
 		return
@@ -222,12 +223,12 @@ func (r *policyReader) boundary(ctx context.Context, policyARN string) {
 		r.found.Unread = append(r.found.Unread, connector.Unread{What: connector.PartBoundary, Action: "policy " + policyARN, Code: "too long"})
 		return
 	}
-	r.found.Boundary = &connector.PolicyText{Name: policyARN[strings.LastIndexByte(policyARN, '/')+1:], ARN: policyARN, Via: "boundary", Document: text}
+	r.found.Boundary = &connector.PolicyText{Name: policyARN[strings.LastIndexByte(policyARN, '/')+1:], ARN: policyARN, Via: "boundary", Version: version, Document: text}
 }
 
-// document reads the version of a managed policy that is in force. One of AWS's own that may not be read is taken from the
+// document reads the version of a managed policy that is in force, and its id. One of AWS's own that may not be read is taken from the
 // copy that is part of this program.
-func (r *policyReader) document(ctx context.Context, policyARN string) (text, action string, err error) {
+func (r *policyReader) document(ctx context.Context, policyARN string) (text, id, action string, err error) {
 	got, err := r.client.GetPolicy(ctx, &iam.GetPolicyInput{PolicyArn: &policyARN})
 	action = "iam:GetPolicy"
 	if err == nil {
@@ -235,15 +236,15 @@ func (r *policyReader) document(ctx context.Context, policyARN string) (text, ac
 		var version *iam.GetPolicyVersionOutput
 		version, err = r.client.GetPolicyVersion(ctx, &iam.GetPolicyVersionInput{PolicyArn: &policyARN, VersionId: got.Policy.DefaultVersionId})
 		if err == nil {
-			return aws.ToString(version.PolicyVersion.Document), "", nil
+			return aws.ToString(version.PolicyVersion.Document), aws.ToString(got.Policy.DefaultVersionId), "", nil
 		}
 	}
 	if all, loadErr := service.LoadManaged(); loadErr == nil {
 		if policy, ok := all.Policy(policyARN); ok {
-			return string(policy.Document), "", nil
+			return string(policy.Document), "", "", nil
 		}
 	}
-	return "", action, err
+	return "", "", action, err
 }
 
 // decode asks AWS what an encoded authorization message says.

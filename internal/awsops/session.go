@@ -286,6 +286,17 @@ func (k *kept) Retrieve(ctx context.Context) (aws.Credentials, error) {
 	return creds, nil
 }
 
+// good reports whether the next Retrieve gives what is kept. Somebody who fetches meanwhile makes it false.
+func (k *kept) good() bool {
+	select {
+	case k.turn <- struct{}{}:
+		defer func() { <-k.turn }()
+		return k.now().Before(k.until)
+	default:
+		return false
+	}
+}
+
 // sources are the links of the delegate's chain that were looked at for these credentials.
 func (k *kept) sources() []connector.SourceTried {
 	switch from := k.from.(type) {

@@ -259,3 +259,41 @@ func TestTheEvidenceOfASuccess(t *testing.T) {
 		t.Fatalf("got %+v", evidence)
 	}
 }
+
+// Each step of a check is timed by itself, the one that fails too; what was kept from before is said to be.
+func TestStepsAreTimed(t *testing.T) {
+	t.Parallel()
+	steps := func(e connector.Evidence) string {
+		var all []string
+		for _, c := range e.Calls {
+			word := string(c.Step)
+			if c.Kept {
+				word += " (kept)"
+			}
+			if c.Took < 0 || c.Took > e.Took {
+				t.Errorf("%s took %s of %s", c.Step, c.Took, e.Took)
+			}
+			all = append(all, word)
+		}
+		return strings.Join(all, ", ")
+	}
+	aws := newStub(t, nil)
+	s := sessions(aws.env(nil))
+	one := check(keys())
+	one.Access.CrossAccount = &connector.CrossAccount{RoleARN: "arn:aws:iam::222222222222:role/deploy"}
+	for _, want := range []string{"credentials, assume-role, identity, regions", "assume-role (kept), identity, regions"} {
+		if got := steps(passed(t, s, one)); got != want {
+			t.Errorf("it did %s, want %s", got, want)
+		}
+	}
+	plain := check(keys())
+	plain.Access.Key = "another"
+	if got := steps(passed(t, s, plain)); got != "credentials, identity, regions" {
+		t.Errorf("without a role it did %s", got)
+	}
+	none := check(connector.WebIdentityFile{})
+	none.Access.Key = "none"
+	if e := s.Validate(t.Context(), none); e.Failure == nil || steps(e) != "credentials" {
+		t.Errorf("without credentials it did %s", steps(e))
+	}
+}

@@ -60,7 +60,7 @@ func (s *Sessions) validate(ctx context.Context, check connector.Check, evidence
 	if err != nil {
 		return cfg, err
 	}
-	creds, err := cfg.Credentials.Retrieve(ctx)
+	creds, err := s.retrieve(ctx, cfg, evidence)
 	if err != nil {
 		return cfg, err
 	}
@@ -80,7 +80,9 @@ func (s *Sessions) validate(ctx context.Context, check connector.Check, evidence
 		}
 	}
 
+	done := s.timing(evidence, connector.StepIdentity)
 	who, err := sts.NewFromConfig(cfg).GetCallerIdentity(ctx, &sts.GetCallerIdentityInput{})
+	done(false)
 	if err == nil && aws.ToString(who.Arn) == "" {
 		err = errNoIdentity
 	}
@@ -103,7 +105,9 @@ func (s *Sessions) validate(ctx context.Context, check connector.Check, evidence
 		return cfg, nil
 	}
 
+	done = s.timing(evidence, connector.StepRegions)
 	regions, err := ec2.NewFromConfig(cfg).DescribeRegions(ctx, &ec2.DescribeRegionsInput{})
+	done(false)
 	if err != nil {
 		return cfg, failed(connector.StepRegions, connector.ReasonNone, partition, err)
 	}
@@ -113,6 +117,41 @@ func (s *Sessions) validate(ctx context.Context, check connector.Check, evidence
 	}
 	slices.Sort(evidence.Regions)
 	return cfg, nil
+}
+
+// retrieve gets the credentials, and times the first ones apart from the role that they assume.
+func (s *Sessions) retrieve(ctx context.Context, cfg aws.Config, evidence *connector.Evidence) (aws.Credentials, error) {
+	all, ok := cfg.Credentials.(*kept)
+	if !ok {
+		return cfg.Credentials.Retrieve(ctx)
+	}
+	role, assumes := all.from.(crossAccount)
+	if !assumes {
+		return s.timed(ctx, all, connector.StepCredentials, evidence)
+	}
+	// The role's session asks for the first credentials by itself; they are kept, so that asking ahead costs nothing.
+	if !all.good() {
+		if first, err := s.timed(ctx, role.first, connector.StepCredentials, evidence); err != nil {
+			return first, err
+		}
+	}
+	return s.timed(ctx, all, connector.StepAssumeRole, evidence)
+}
+
+func (s *Sessions) timed(ctx context.Context, from *kept, step connector.Step, evidence *connector.Evidence) (aws.Credentials, error) {
+	before := from.good()
+	done := s.timing(evidence, step)
+	creds, err := from.Retrieve(ctx)
+	done(before && err == nil)
+	return creds, err
+}
+
+// timing begins to time a step; the call of what it gives ends it.
+func (s *Sessions) timing(evidence *connector.Evidence, step connector.Step) func(kept bool) {
+	began := s.now()
+	return func(kept bool) {
+		evidence.Calls = append(evidence.Calls, connector.Call{Step: step, Took: s.now().Sub(began), Kept: kept})
+	}
 }
 
 func noteSkewOf(evidence *connector.Evidence, metadata middleware.Metadata) {

@@ -120,6 +120,9 @@ func EncodeEvidence(e connector.Evidence) ([]byte, error) {
 		Region: e.Region, Regions: e.Regions, RegionsSkipped: e.RegionsSkipped,
 		ClockSkewMS: e.ClockSkew.Milliseconds(), TookMS: e.Took.Milliseconds(), Permissions: encodePermissions(e.Permissions),
 	}
+	for _, c := range e.Calls {
+		w.Calls = append(w.Calls, protocol.AWSCall{Step: string(c.Step), TookMS: c.Took.Milliseconds(), Kept: c.Kept})
+	}
 	if i := e.Identity; i != nil {
 		w.Identity = &protocol.AWSIdentity{ARN: i.ARN, Account: i.Account, UserID: i.UserID}
 	}
@@ -168,6 +171,9 @@ func DecodeEvidence(result []byte) (connector.Evidence, error) {
 			break
 		}
 		e.Regions = append(e.Regions, clip(r))
+	}
+	for _, c := range first(w.Calls, mostItems) {
+		e.Calls = append(e.Calls, connector.Call{Step: connector.Step(clip(c.Step)), Took: connector.Milliseconds(c.TookMS), Kept: c.Kept})
 	}
 	if i := w.Identity; i != nil {
 		e.Identity = &connector.Identity{ARN: clip(i.ARN), Account: clip(i.Account), UserID: clip(i.UserID)}

@@ -92,7 +92,7 @@ func encodePermissions(p *connector.Permissions) *protocol.AWSPermissions {
 }
 
 func encodePolicy(t connector.PolicyText) protocol.AWSPolicy {
-	return protocol.AWSPolicy{Name: t.Name, ARN: t.ARN, Via: t.Via, Document: t.Document}
+	return protocol.AWSPolicy{Name: t.Name, ARN: t.ARN, Via: t.Via, Version: t.Version, Document: t.Document}
 }
 
 // Most of each list of what a delegate sends.
@@ -152,7 +152,7 @@ func decodePermissions(w *protocol.AWSPermissions) *connector.Permissions {
 
 // decodePolicy keeps a document whole: the whole result is bounded, and a part of a document would mean something else.
 func decodePolicy(t protocol.AWSPolicy) connector.PolicyText {
-	return connector.PolicyText{Name: clip(t.Name), ARN: clip(t.ARN), Via: clip(t.Via), Document: t.Document}
+	return connector.PolicyText{Name: clip(t.Name), ARN: clip(t.ARN), Via: clip(t.Via), Version: clip(t.Version), Document: t.Document}
 }
 
 func first[T any](all []T, most int) []T { return all[:min(len(all), most)] }

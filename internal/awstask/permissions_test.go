@@ -19,7 +19,7 @@ import (
 func policies(vias ...string) *rapid.Generator[[]connector.PolicyText] {
 	return rapid.SliceOfN(rapid.Custom(func(t *rapid.T) connector.PolicyText {
 		return connector.PolicyText{
-			Name: rapid.String().Draw(t, "name"), ARN: rapid.String().Draw(t, "arn"), Via: rapid.SampledFrom(vias).Draw(t, "via"), Document: rapid.String().Draw(t, "document"),
+			Name: rapid.String().Draw(t, "name"), ARN: rapid.String().Draw(t, "arn"), Via: rapid.SampledFrom(vias).Draw(t, "via"), Version: rapid.String().Draw(t, "version"), Document: rapid.String().Draw(t, "document"),
 		}
 	}), 0, 5)
 }
@@ -59,6 +59,30 @@ func permissions() *rapid.Generator[*connector.Permissions] {
 		}
 		return p
 	})
+}
+
+// TestCallsRoundTrip: the times that a delegate took are those that are shown, and not more of them than there are steps.
+func TestCallsRoundTrip(t *testing.T) {
+	t.Parallel()
+	want := []connector.Call{{Step: connector.StepCredentials, Kept: true}, {Step: connector.StepRegions, Took: 96 * time.Millisecond}}
+	wire, err := awstask.EncodeEvidence(connector.Evidence{Calls: want})
+	if err != nil {
+		t.Fatal(err)
+	}
+	got, err := awstask.DecodeEvidence(wire)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if diff := cmp.Diff(want, got.Calls); diff != "" {
+		t.Error(diff)
+	}
+	wire, err = awstask.EncodeEvidence(connector.Evidence{Calls: make([]connector.Call, 5000)})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got, err := awstask.DecodeEvidence(wire); err != nil || len(got.Calls) > 100 {
+		t.Errorf("%d calls %v", len(got.Calls), err)
+	}
 }
 
 // TestPermissionsRoundTrip: what a delegate read is what the manager judges.

@@ -2,6 +2,7 @@ package connector
 
 import (
 	"fmt"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -23,7 +24,15 @@ func Diagnose(r Result) *Diagnosis {
 	code := classify(f, c)
 	d := explain(code, f, c, r)
 	if p := r.Evidence.Permissions; p != nil {
+		general := d.Remedy
 		d = p.refine(d, code, f, c)
+		if d.Finding = p.find(code, f, c); d.Finding != nil {
+			for _, r := range d.Remedy {
+				if slices.Contains(general, r) {
+					d.Finding.Rest = append(d.Finding.Rest, r)
+				}
+			}
+		}
 	}
 	d.Code = code
 	d.Evidence = append(d.Evidence, facts(f)...)

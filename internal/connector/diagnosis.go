@@ -6,6 +6,9 @@ type Diagnosis struct {
 	Cause    string // one or two sentences: the cause, then the fact
 	Evidence []Fact // what was seen, quotable
 	Remedy   []string
+	// Finding is what a refusal was judged by; nil where no policy could be judged. Tests that are read from a store have
+	// none: Service.Finding reads that of a connector's last test.
+	Finding *Finding
 }
 
 // Fact is one piece of evidence.

@@ -12,12 +12,20 @@ type Evidence struct {
 	// ClockSkew is how far the runner's clock is behind AWS's (negative: ahead), when the SDK had to correct for it.
 	ClockSkew time.Duration
 	Took      time.Duration
+	Calls     []Call   // the steps that were tried, in their order, with the one that failed; empty: nobody timed them
 	Failure   *Failure // nil: every step succeeded
 	// Permissions are what the refused identity could read about itself; nil when AWS refused nothing, or there was nothing
 	// to read with.
 	Permissions *Permissions
 	// Proof is whether the role asks for its external id; nil when that was not asked for, or there was nothing to prove.
 	Proof *Proof
+}
+
+// Call is a step of a check and how long it took.
+type Call struct {
+	Step Step
+	Took time.Duration
+	Kept bool // nothing was called: a session from before was still good
 }
 
 // Identity is the answer of sts:GetCallerIdentity.

@@ -283,7 +283,7 @@ const mostInlineUser, mostInlineRole = 2048, 10_240
 
 // granted is the fix that writes the policy by which the fixes grant.
 func (p *Permissions) granted(t PolicyText, d *iam.Document, said []string) Fix {
-	text, name := compact(d), t.Name
+	text := compact(d)
 	kind, _ := p.holder()
 	most := mostInlineRole
 	if kind == "user" {
@@ -293,12 +293,18 @@ func (p *Permissions) granted(t PolicyText, d *iam.Document, said []string) Fix 
 		return Fix{What: strings.Join(append(said, fmt.Sprintf("Allow it in policies of the identity. With %d characters it is more than an inline policy may have (%d): "+
 			"`belay policy for` writes what the capabilities need as policies to attach.", len(text), most)), " ")}
 	}
-	if t.Document == "" && p.Unknown(PartIdentity) != "" {
-		// One of that name may be there and not have been read: it is not to be lost.
-		sum := sha256.Sum256([]byte(text))
-		name += "-" + hex.EncodeToString(sum[:4])
-	}
+	name := p.grantName(t, text)
 	return Fix{What: strings.Join(append(said, "Allow it in a policy of the identity: "+text), " "), Command: p.putInline(name, text)}
+}
+
+// grantName is the name under which a grant is written.
+func (p *Permissions) grantName(t PolicyText, text string) string {
+	if t.Document != "" || p.Unknown(PartIdentity) == "" {
+		return t.Name
+	}
+	// One of that name may be there and not have been read: it is not to be lost.
+	sum := sha256.Sum256([]byte(text))
+	return t.Name + "-" + hex.EncodeToString(sum[:4])
 }
 
 func actionsOf(asked []Asked) []string {

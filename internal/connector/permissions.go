@@ -31,6 +31,7 @@ type PolicyText struct {
 	Name     string
 	ARN      string // of a managed policy
 	Via      string // "inline", "managed", or "group NAME"
+	Version  string // of a managed policy, such as v7; "" when it was not told
 	Document string // JSON
 }
 

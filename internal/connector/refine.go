@@ -29,18 +29,7 @@ func (p *Permissions) refine(d Diagnosis, code string, f Failure, c Connector) D
 
 func (p *Permissions) refinePermission(d Diagnosis, f Failure, c Connector) Diagnosis {
 	denial, _ := ParseDenial(f.Message)
-	a := Asked{Action: denial.Action, Resource: "*"}
-	if a.Action == "" {
-		a.Action = f.Service + ":" + f.Operation
-	}
-	if denial.Resource != "" {
-		a.Resource = denial.Resource
-	}
-	if reference, err := service.Load(); err == nil {
-		if action, known := reference.Action(a.Action); known && action.Resourceless() {
-			a.Resource = "*"
-		}
-	}
+	a := askedOf(f)
 	region := f.Region
 	if region == "" {
 		region = c.TestRegion()
@@ -64,6 +53,24 @@ func (p *Permissions) refinePermission(d Diagnosis, f Failure, c Connector) Diag
 		}
 	}
 	return d
+}
+
+// askedOf is what a refused call asked for.
+func askedOf(f Failure) Asked {
+	denial, _ := ParseDenial(f.Message)
+	a := Asked{Action: denial.Action, Resource: "*"}
+	if a.Action == "" {
+		a.Action = f.Service + ":" + f.Operation
+	}
+	if denial.Resource != "" {
+		a.Resource = denial.Resource
+	}
+	if reference, err := service.Load(); err == nil {
+		if action, known := reference.Action(a.Action); known && action.Resourceless() {
+			a.Resource = "*"
+		}
+	}
+	return a
 }
 
 // refusedAllTheSame is what is left when the policies that were read allow what AWS refuses: a layer that nobody can read from

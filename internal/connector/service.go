@@ -30,6 +30,25 @@ type Stored struct {
 	LastTestedAt  time.Time
 	LastConnected time.Time
 	LastActivity  time.Time
+	// NextTestAt is when the next periodic test is due. It means nothing where the connector ignores them.
+	NextTestAt time.Time
+}
+
+// Brief is a test in a word: how it ended, when, and how long it took from being asked for.
+type Brief struct {
+	Status Status
+	At     time.Time
+	Took   time.Duration
+}
+
+// Ended is a test that ended, for those who watch.
+type Ended struct {
+	Scope     scope.Scope
+	Connector string
+	Test      string
+	At        time.Time
+	Status    Status
+	Before    Status // of the test before it; "" when it was the first
 }
 
 // Types of connectors, as the NextGen API spells them.
@@ -66,6 +85,8 @@ type Filter struct {
 	Descending bool
 	Offset     int
 	Limit      int
+	// Uncounted leaves out how many there are without paging: the number is 0 then.
+	Uncounted bool
 }
 
 // Sort is the order of a listing. Where a search is given, exact names come first in any order.
@@ -95,6 +116,10 @@ type store interface {
 	SaveTest(ctx context.Context, t Test) error
 	Test(ctx context.Context, account, id string) (Test, error)
 	Tests(ctx context.Context, at scope.Scope, connector string, limit int) ([]Test, error)
+	// Histories are the newest tests of each connector, in the order of the connectors, newest first.
+	Histories(ctx context.Context, of []Connector, limit int) ([][]Brief, error)
+	// Finding fails with NotFound when nothing is kept of that test.
+	Finding(ctx context.Context, at scope.Scope, connector, test string) (Finding, error)
 	DeleteTests(ctx context.Context, keep int, before time.Time) error
 	// DueForTest are connectors whose next periodic test has come, without those that ignore tests; each is given to one
 	// caller only and not again before what next says.
@@ -233,6 +258,34 @@ func (s *Service) Tests(ctx context.Context, who audit.Caller, at scope.Scope, i
 		return nil, err
 	}
 	return s.Store.Tests(ctx, at, id, limit)
+}
+
+// Histories are the newest tests of some connectors, in the order of the connectors, newest first.
+func (s *Service) Histories(ctx context.Context, who audit.Caller, of []Connector, limit int) ([][]Brief, error) {
+	seen := map[scope.Scope]bool{}
+	for _, c := range of {
+		if seen[c.Scope] {
+			continue
+		}
+		seen[c.Scope] = true
+		if err := s.Audit.Allow(ctx, who, audit.ConnectorRead, c.Scope, "connector"); err != nil {
+			return nil, err
+		}
+	}
+	return s.Store.Histories(ctx, of, limit)
+}
+
+// Finding is what the last test of a connector was judged by: nil when it passed, or was not refused by policies.
+func (s *Service) Finding(ctx context.Context, who audit.Caller, at scope.Scope, id string) (*Finding, error) {
+	c, err := s.Connector(ctx, who, at, id)
+	if err != nil || c.LastTest == nil || c.LastTest.Diagnosis == nil {
+		return nil, err
+	}
+	f, err := s.Store.Finding(ctx, at, id, c.LastTest.ID)
+	if fault.KindOf(err) == fault.NotFound {
+		return nil, nil //nolint:nilnil // there is none, and that is no failure
+	}
+	return &f, err
 }
 
 func target(id string) string { return "connector/" + id }

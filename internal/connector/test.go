@@ -60,6 +60,7 @@ type Test struct {
 	Delegate   string // name of the one that called AWS, or "platform"
 	DelegateID string
 	Took       time.Duration // in AWS, as the delegate measured it
+	Calls      []Call        // the steps that it was made of, as far as the delegate timed them
 	// ExternalIDProven means that the role refused to be assumed without its external id, and with a wrong one.
 	ExternalIDProven bool
 	Warnings         []string
@@ -218,7 +219,7 @@ func (s *Service) Record(ctx context.Context, r Result) error {
 		Status: Success, Warnings: c.Warnings(),
 	}
 	if e := r.Evidence; e != nil {
-		t.Identity, t.Regions, t.Took = e.Identity, e.Regions, e.Took
+		t.Identity, t.Regions, t.Took, t.Calls = e.Identity, e.Regions, e.Took, e.Calls
 		if e.Region != "" {
 			t.Region = e.Region
 		}

@@ -74,6 +74,8 @@ type store interface {
 	UpdateDefinition(ctx context.Context, key Definition, change func(Definition) (Definition, error)) (Definition, error)
 	Definition(ctx context.Context, key Definition) (Definition, error)
 	Definitions(ctx context.Context, f Filter) ([]Definition, int, error)
+	// DefinitionsWith are those inside a scope whose documents hold a text.
+	DefinitionsWith(ctx context.Context, in scope.Scope, text string, limit int) ([]Definition, error)
 	DeleteDefinition(ctx context.Context, key Definition) error // an environment with what lies in it
 }
 

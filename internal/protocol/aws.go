@@ -69,9 +69,17 @@ type AWSEvidence struct {
 	ClockSkewMS    int64        `json:"clockSkewMs,omitempty"`
 	TookMS         int64        `json:"tookMs"`
 	Failure        *AWSFailure  `json:"failure,omitempty"`
+	Calls          []AWSCall    `json:"calls,omitempty"` // in their order; older delegates do not time them
 
 	Permissions *AWSPermissions `json:"permissions,omitempty"`
 	Proof       *AWSProof       `json:"proof,omitempty"`
+}
+
+// AWSCall is a step of a check and how long it took, the one that failed too.
+type AWSCall struct {
+	Step   string `json:"step"`
+	TookMS int64  `json:"tookMs"`
+	Kept   bool   `json:"kept,omitempty"` // nothing was called: a session from before was still good
 }
 
 // AWSProof is what a role did when it was asked to let an identity in without its external id, and with a wrong one.
@@ -149,6 +157,7 @@ type AWSPolicy struct {
 	Name     string `json:"name,omitempty"`
 	ARN      string `json:"arn,omitempty"`
 	Via      string `json:"via,omitempty"`
+	Version  string `json:"version,omitempty"` // of a managed policy: v7; older delegates do not say it
 	Document string `json:"document"`
 }
 

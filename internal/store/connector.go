@@ -47,19 +47,19 @@ func scanConnectorAnd(row scanner, more ...any) (c connector.Connector, err erro
 // storedColumns are those of a connector and of its last test. They need fromStored.
 const (
 	storedColumns = `c.account, c.org, c.project, c.id, c.name, c.description, c.tags, c.ignore_test, c.spec, c.revision, c.created_at, c.updated_at,
-		c.status, c.last_tested_at, c.last_connected, c.last_activity, t.id, t.started_at, t.ended_at, t.status, t.detail`
+		c.status, c.last_tested_at, c.last_connected, c.last_activity, c.next_test_at, t.id, t.started_at, t.ended_at, t.status, t.detail`
 	fromStored = ` FROM connectors c LEFT JOIN tests t ON t.account = c.account AND t.id = c.last_test`
 )
 
 func scanStored(row scanner) (s connector.Stored, err error) {
-	var tested, connected, active int64
+	var tested, connected, active, next int64
 	var id, status, detail sql.NullString
 	var started, ended sql.NullInt64
-	s.Connector, err = scanConnectorAnd(row, &s.Status, &tested, &connected, &active, &id, &started, &ended, &status, &detail)
+	s.Connector, err = scanConnectorAnd(row, &s.Status, &tested, &connected, &active, &next, &id, &started, &ended, &status, &detail)
 	if err != nil {
 		return s, err
 	}
-	s.LastTestedAt, s.LastConnected, s.LastActivity = moment(tested), moment(connected), moment(active)
+	s.LastTestedAt, s.LastConnected, s.LastActivity, s.NextTestAt = moment(tested), moment(connected), moment(active), moment(next)
 	if id.Valid {
 		t := connector.Test{
 			ID: id.String, Scope: s.Scope, Connector: s.ID, StartedAt: moment(started.Int64), EndedAt: moment(ended.Int64),

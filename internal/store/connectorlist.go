@@ -20,6 +20,7 @@ func (s *Store) Connectors(ctx context.Context, f connector.Filter) (_ []connect
 	}
 	l := listing{
 		table: "connectors", columns: `account, org, project, id`, search: f.Search, order: connectorOrder(f), offset: f.Offset, limit: f.Limit,
+		uncounted: f.Uncounted,
 	}
 	read := func() (p keyPage, err error) {
 		p.keys, p.total, err = page(ctx, s.reads, &w, l, scanKeyOf)

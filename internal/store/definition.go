@@ -6,6 +6,7 @@ import (
 
 	"github.com/belay-dev/belay/internal/fault"
 	"github.com/belay-dev/belay/internal/infra"
+	"github.com/belay-dev/belay/internal/scope"
 )
 
 const (
@@ -125,6 +126,16 @@ func (s *Store) Definitions(ctx context.Context, f infra.Filter) (_ []infra.Defi
 		table: "definitions", columns: definitionColumns, search: f.Search,
 		order: column + direction + ", id" + direction + ", environment" + direction, offset: f.Offset, limit: f.Limit,
 	}, scanDefinition)
+}
+
+// DefinitionsWith lists those in a scope and inside it whose documents hold a text somewhere. A limit of 0 is none.
+func (s *Store) DefinitionsWith(ctx context.Context, in scope.Scope, text string, limit int) (_ []infra.Definition, err error) {
+	defer fault.Wrap(&err, "list definitions with %q", text)
+	var w where
+	w.inside(in)
+	w.and(`yaml LIKE ` + w.arg("%"+escapeLike(text)+"%") + ` ESCAPE '\'`)
+	return all(ctx, s.reads, scanDefinition, `SELECT `+definitionColumns+` FROM definitions`+w.text()+
+		` ORDER BY org, project, kind, environment, id`+w.page(0, limit), w.args...)
 }
 
 // DeleteDefinition removes a definition, an environment with the infrastructure definitions in it.

@@ -36,6 +36,8 @@ func TestNothingThatIsCalledOftenLooksThroughAWholeTable(t *testing.T) {
 		{Scope: in, Search: "aws"},
 		{Scope: in, Wider: true},
 		{Scope: scope.Scope{Account: account}, SubScopes: true, Limit: 50},
+		{Scope: scope.Scope{Account: account}, SubScopes: true, Statuses: []connector.Status{connector.Success}, Types: []string{connector.TypeAWS}, Limit: 25, Uncounted: true},
+		{Scope: scope.Scope{Account: account}, SubScopes: true, Search: "aws", Statuses: []connector.Status{connector.Success}, Limit: 25, Uncounted: true},
 		{Scope: scope.Scope{Account: account}, SubScopes: true, Names: []string{"n"}},
 		{Scope: scope.Scope{Account: account}, SubScopes: true, Keys: []string{in.Path("aws")}},
 		{Scope: scope.Scope{Account: account}, SubScopes: true, Tags: map[string]string{"a": "b"}},
@@ -46,12 +48,23 @@ func TestNothingThatIsCalledOftenLooksThroughAWholeTable(t *testing.T) {
 	}
 	_, err := s.Tests(ctx, in, "aws", 10)
 	must(err)
+	_, err = s.TallyConnectors(ctx, connector.Filter{Scope: scope.Scope{Account: account}, SubScopes: true, Search: "aws", Types: []string{connector.TypeAWS}})
+	must(err)
+	_, err = s.TestsSince(ctx, now.Add(-time.Second), 10)
+	must(err)
+	_, err = s.Histories(ctx, []connector.Connector{{Scope: in, ID: "aws"}}, 24)
+	must(err)
+	_, _ = s.Finding(ctx, in, "aws", "t1")
+	_, err = s.DefinitionsWith(ctx, in, "aws", 10)
+	must(err)
 	_, err = s.DueForTest(ctx, now.Add(time.Hour), time.Now, 10)
 	must(err)
 	_, err = s.SecretUsers(ctx, in, "sk")
 	must(err)
 	must(s.InsertTask(ctx, task.Task{ID: "t1", Scope: in, State: task.Queued, CreatedAt: now, Deadline: now.Add(time.Hour)}))
 	_, err = s.QueuedTasks(ctx, account, false, task.Task{}, 10)
+	must(err)
+	_, err = s.OpenTasks(ctx, "aws.validate", now, 10)
 	must(err)
 	_, err = s.LeaseTask(ctx, "t1", "d1", now, now.Add(time.Minute))
 	must(err)
@@ -72,7 +85,7 @@ func TestNothingThatIsCalledOftenLooksThroughAWholeTable(t *testing.T) {
 	must(s.SettleTask(ctx, "t1"))
 	must(s.DeleteTasks(ctx, now))
 	must(s.AppendAudit(ctx, audit.Entry{ID: "e1", At: now, Scope: in}))
-	for _, f := range []audit.Filter{{Scope: in}, {Scope: in, Before: "e1", Limit: 10}} {
+	for _, f := range []audit.Filter{{Scope: in}, {Scope: in, Before: "e1", Limit: 10}, {Scope: in, Targets: []string{"connector/aws"}, Limit: 10}} {
 		_, err = s.AuditEntries(ctx, f)
 		must(err)
 	}

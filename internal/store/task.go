@@ -196,6 +196,13 @@ func (s *Store) moveLeases(ctx context.Context, update string, by delegate.ID, n
 	})
 }
 
+// OpenTasks lists tasks of a kind that are queued or leased and have time left, of all accounts, those with the least first.
+func (s *Store) OpenTasks(ctx context.Context, kind string, now time.Time, limit int) (_ []task.Task, err error) {
+	defer fault.Wrap(&err, "list open tasks")
+	return all(ctx, s.reads, scanTask, `SELECT `+taskColumns+` FROM tasks WHERE finished_at = 0 AND deadline > $1 AND kind = $2
+		ORDER BY deadline, id LIMIT $3`, micros(now), kind, int64(limit))
+}
+
 // Overdue are tasks whose lease ended or whose deadline has come, the most urgent first.
 func (s *Store) Overdue(ctx context.Context, now time.Time, limit int) (_ []task.Task, err error) {
 	defer fault.Wrap(&err, "list overdue tasks")

@@ -20,9 +20,16 @@ type testDetail struct {
 	Delegate   string        `json:"delegate,omitempty"`
 	DelegateID string        `json:"delegateId,omitempty"`
 	Took       time.Duration `json:"took,omitempty"` // ns
+	Calls      []testCall    `json:"calls,omitempty"`
 	Proven     bool          `json:"externalIdProven,omitempty"`
 	Warnings   []string      `json:"warnings,omitempty"`
 	Diagnosis  *diagnosis    `json:"diagnosis,omitempty"`
+}
+
+type testCall struct {
+	Step string        `json:"step"`
+	Took time.Duration `json:"took,omitempty"` // ns
+	Kept bool          `json:"kept,omitempty"`
 }
 
 type testIdentity struct {
@@ -47,6 +54,9 @@ func detailOf(t connector.Test) testDetail {
 	d := testDetail{
 		Revision: t.Revision, Trigger: string(t.Trigger), By: t.By, Region: t.Region, Regions: t.Regions, Delegate: t.Delegate,
 		DelegateID: t.DelegateID, Took: t.Took, Warnings: t.Warnings, Proven: t.ExternalIDProven,
+	}
+	for _, c := range t.Calls {
+		d.Calls = append(d.Calls, testCall{string(c.Step), c.Took, c.Kept})
 	}
 	if i := t.Identity; i != nil {
 		d.Identity = &testIdentity{i.ARN, i.Account, i.UserID}
@@ -85,6 +95,9 @@ func readDetail(text string, t *connector.Test) error {
 	}
 	t.Revision, t.Trigger, t.By, t.Region, t.Regions = d.Revision, connector.Trigger(d.Trigger), d.By, d.Region, d.Regions
 	t.Delegate, t.DelegateID, t.Took, t.Warnings, t.ExternalIDProven = d.Delegate, d.DelegateID, d.Took, d.Warnings, d.Proven
+	for _, c := range d.Calls {
+		t.Calls = append(t.Calls, connector.Call{Step: connector.Step(c.Step), Took: c.Took, Kept: c.Kept})
+	}
 	if i := d.Identity; i != nil {
 		t.Identity = &connector.Identity{ARN: i.ARN, Account: i.Account, UserID: i.UserID}
 	}
@@ -137,13 +150,22 @@ func (s *Store) SaveTest(ctx context.Context, t connector.Test) (err error) {
 				return err
 			}
 		}
-		n, err = tx.exec(ctx, `UPDATE connectors SET status = $5, last_test = $6, last_tested_at = $7`+oneConnector+` AND last_tested_at < $7`,
-			append(key, string(t.Status), t.ID, ended)...)
-		if err != nil || n == 0 || t.Status != connector.Success {
+		n, err = tx.exec(ctx, `UPDATE connectors SET last_test = $5, last_tested_at = $6`+oneConnector+` AND last_tested_at < $6`, append(key, t.ID, ended)...)
+		if err != nil || n == 0 {
 			return err
 		}
-		// It connects, but the last preflight found that it may not do all that was asked for.
-		_, err = tx.exec(ctx, `UPDATE connectors SET status = $5`+oneConnector+` AND preflight_denied = $6`, append(key, string(connector.Partial), true)...)
+		if err := saveFinding(ctx, tx, t); err != nil {
+			return err
+		}
+		status := string(t.Status)
+		if t.Status != connector.Success {
+			_, err = tx.exec(ctx, `UPDATE connectors SET status = $5`+oneConnector+` AND status <> $5`, append(key, status)...)
+			return err
+		}
+		// It connects, but perhaps the last preflight found that it may not do all that was asked for. An index holds the
+		// status, so that it is written only when it is another.
+		const now = `CASE WHEN preflight_denied THEN $6 ELSE $5 END`
+		_, err = tx.exec(ctx, `UPDATE connectors SET status = `+now+oneConnector+` AND status <> `+now, append(key, status, string(connector.Partial))...)
 		return err
 	})
 }

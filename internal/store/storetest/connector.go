@@ -26,7 +26,7 @@ func passed(in scope.Scope, id, testID string, ended int) connector.Test {
 	return connector.Test{
 		ID: testID, Scope: in, Connector: id, Revision: 1, Trigger: connector.OnDemand, By: "ci", StartedAt: at(ended - 1), EndedAt: at(ended),
 		Status: connector.Success, Region: "us-east-1", Identity: &connector.Identity{ARN: "arn:aws:iam::123456789012:user/u", Account: "123456789012", UserID: "AIDA"},
-		Regions: []string{"us-east-1", "eu-central-1"}, Delegate: "eks-1", DelegateID: "dlg_1", Took: 123456789, Warnings: []string{"w"}, ExternalIDProven: true,
+		Regions: []string{"us-east-1", "eu-central-1"}, Delegate: "eks-1", DelegateID: "dlg_1", Took: 123456789, Calls: []connector.Call{{Step: connector.StepCredentials, Kept: true}, {Step: connector.StepIdentity, Took: 96_000_000}}, Warnings: []string{"w"}, ExternalIDProven: true,
 	}
 }
 
@@ -109,7 +109,7 @@ func connectors() checks {
 				if err != nil {
 					r.Fatal(err)
 				}
-				want := connector.Stored{Connector: c, Status: connector.Unknown, LastActivity: c.UpdatedAt}
+				want := connector.Stored{Connector: c, Status: connector.Unknown, LastActivity: c.UpdatedAt, NextTestAt: at(0)}
 				if d := diff(want, got); d != "" {
 					r.Fatalf("created (-want +got)\n%s", d)
 				}
@@ -282,11 +282,72 @@ func tests() checks {
 				stored, err := s.Connector(ctx, prj1(), "aws")
 				must(t, err)
 				same(t, stored, connector.Stored{
-					Connector: aws(prj1(), "aws", "n"), Status: x.Status, LastTest: &x, LastTestedAt: at(10 + 10*i), LastConnected: at(10), LastActivity: at(10 + 10*i),
+					Connector: aws(prj1(), "aws", "n"), Status: x.Status, LastTest: &x, LastTestedAt: at(10 + 10*i), LastConnected: at(10), LastActivity: at(10 + 10*i), NextTestAt: at(0),
 				})
 			}
 			_, err := s.Test(ctx, "other", "t1")
 			fails(t, err, fault.NotFound, "t1")
+		},
+		"what a refusal was judged by is kept of the last test only": func(t *testing.T, s *store.Store) {
+			ctx := t.Context()
+			must(t, s.CreateConnector(ctx, aws(prj1(), "aws", "n"), at(0)))
+			judged := func(id string, ended int) connector.Test {
+				x := failed(prj1(), "aws", id, ended)
+				x.Diagnosis.Finding = &connector.Finding{
+					Action: "ec2:DescribeRegions", Region: "us-east-1", Layer: "boundary", Explicit: true, Said: "explicit deny", RequestID: id, Rest: []string{"wait"},
+					Quotes: []connector.Quote{{Policy: connector.PolicyText{Name: "b", ARN: "arn", Via: "boundary", Version: "v7", Document: "{}"}, Layer: "boundary", Deciding: []int{1}, Near: []int{0}, Why: "w"}},
+					Changes: []connector.Change{
+						{What: "w", Policy: connector.PolicyText{Name: "b"}, After: "{}", Command: "aws", Trust: "r"}, {What: "w", Setting: connector.SettingRegion, Value: "eu-west-1"},
+					},
+				}
+				return x
+			}
+			first, second := judged("t1", 10), judged("t2", 20)
+			must(t, s.SaveTest(ctx, first))
+			got, err := s.Finding(ctx, prj1(), "aws", "t1")
+			must(t, err)
+			same(t, got, *first.Diagnosis.Finding)
+			must(t, s.SaveTest(ctx, second))
+			got, err = s.Finding(ctx, prj1(), "aws", "t2")
+			must(t, err)
+			same(t, got, *second.Diagnosis.Finding)
+			must(t, s.SaveTest(ctx, judged("t0", 5))) // it comes late
+			for _, gone := range []string{"t1", "t0"} {
+				_, err = s.Finding(ctx, prj1(), "aws", gone)
+				fails(t, err, fault.NotFound, "aws")
+			}
+			must(t, s.SaveTest(ctx, passed(prj1(), "aws", "t3", 30)))
+			_, err = s.Finding(ctx, prj1(), "aws", "t2")
+			fails(t, err, fault.NotFound, "aws")
+			must(t, s.SaveTest(ctx, judged("t4", 40)))
+			must(t, s.DeleteConnector(ctx, prj1(), "aws"))
+			_, err = s.Finding(ctx, prj1(), "aws", "t4")
+			fails(t, err, fault.NotFound, "aws")
+		},
+		"tests since a time come oldest first, with the status before": func(t *testing.T, s *store.Store) {
+			ctx := t.Context()
+			for _, id := range []string{"a", "b"} {
+				must(t, s.CreateConnector(ctx, aws(prj1(), id, id), at(0)))
+			}
+			for _, x := range []connector.Test{passed(prj1(), "a", "t1", 10), failed(prj1(), "a", "t2", 20), passed(prj1(), "b", "t3", 15)} {
+				must(t, s.SaveTest(ctx, x))
+			}
+			got, err := s.TestsSince(ctx, at(15), 10)
+			must(t, err)
+			same(t, got, []connector.Ended{
+				{Scope: prj1(), Connector: "b", Test: "t3", At: at(15), Status: connector.Success},
+				{Scope: prj1(), Connector: "a", Test: "t2", At: at(20), Status: connector.Failing, Before: connector.Success},
+			})
+			got, err = s.TestsSince(ctx, at(0), 1)
+			must(t, err)
+			same(t, len(got), 1)
+			briefs, err := s.Histories(ctx, []connector.Connector{aws(prj1(), "b", "b"), aws(prj1(), "none", "none"), aws(prj1(), "a", "a")}, 10)
+			must(t, err)
+			same(t, briefs, [][]connector.Brief{
+				{{Status: connector.Success, At: at(15), Took: time.Second}},
+				nil,
+				{{Status: connector.Failing, At: at(20), Took: time.Second}, {Status: connector.Success, At: at(10), Took: time.Second}},
+			})
 		},
 		"a partly failing test has connected": func(t *testing.T, s *store.Store) {
 			ctx := t.Context()

@@ -43,6 +43,23 @@ func definitions() checks {
 			nowhere := definition(infra.Service, scope.Scope{Account: acct, Org: "none"}, "x", "n")
 			fails(t, s.CreateDefinition(t.Context(), nowhere), fault.Invalid, "none")
 		},
+		"definitions are found by a text of their documents, inside a scope": func(t *testing.T, s *store.Store) {
+			for _, in := range []scope.Scope{org1(), prj1(), org2()} {
+				d := definition(infra.Service, in, "x", "n")
+				d.YAML = "service:\n  connectorRef: org.prod_aws\n"
+				must(t, s.CreateDefinition(t.Context(), d))
+			}
+			got, err := s.DefinitionsWith(t.Context(), org1(), "prod_aws", 10)
+			must(t, err)
+			same(t, []scope.Scope{got[0].Scope, got[1].Scope}, []scope.Scope{org1(), prj1()})
+			same(t, len(got), 2)
+			got, err = s.DefinitionsWith(t.Context(), org1(), "prodXaws", 10) // _ means itself
+			must(t, err)
+			same(t, len(got), 0)
+			got, err = s.DefinitionsWith(t.Context(), account(), "prod_aws", 1)
+			must(t, err)
+			same(t, len(got), 1)
+		},
 		"an update of a definition keeps what names it": func(t *testing.T, s *store.Store) {
 			ctx := t.Context()
 			old := definition(infra.Infrastructure, prj1(), "x", "n")

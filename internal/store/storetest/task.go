@@ -62,6 +62,27 @@ func tasks() checks {
 				same(t, len(list), 0)
 			}
 		},
+		"open tasks are those of a kind that are not finished and have time left": func(t *testing.T, s *store.Store) {
+			ctx := t.Context()
+			for id, change := range map[string]func(*task.Task){
+				"t1": func(*task.Task) {}, "t2": func(x *task.Task) { x.Deadline = at(50) }, "late": func(x *task.Task) { x.Deadline = at(10) },
+				"other": func(x *task.Task) { x.Kind = "x" }, "done": func(x *task.Task) { x.State, x.FinishedAt = task.Succeeded, at(5) },
+			} {
+				x := queued(id, 0)
+				x.Kind, x.Deadline = "k", at(60)
+				change(&x)
+				must(t, s.InsertTask(ctx, x))
+			}
+			_, err := s.LeaseTask(ctx, "t1", "d1", at(5), at(65))
+			must(t, err)
+			list, err := s.OpenTasks(ctx, "k", at(20), 10)
+			must(t, err)
+			same(t, each(list, taskID), []string{"t2", "t1"})
+			same(t, list[1].LeasedBy, delegate.ID("d1"))
+			list, err = s.OpenTasks(ctx, "k", at(20), 1)
+			must(t, err)
+			same(t, len(list), 1)
+		},
 		"queued tasks are those of the account, oldest first": func(t *testing.T, s *store.Store) {
 			ctx := t.Context()
 			for i, created := range []int{3, 1, 2, 0} {
