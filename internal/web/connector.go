@@ -17,33 +17,47 @@ import (
 
 // connectorPage is what every page of one connector begins with.
 type connectorPage struct {
-	v    *visit
-	c    connector.Stored
-	Tab  string // "", preflight or yaml
-	Mark mark
-	Test bool // the caller may test it
-	Drop bool // the caller may delete it
-	Kept bool // it is one of a cluster, which Belay keeps and neither tests nor uses
+	v     *visit
+	c     connector.Stored
+	Tab   string // "", preflight, settings, yaml, used or audit
+	Mark  mark
+	Since ago  // when it began to fail
+	Test  bool // the caller may test it
+	Edit  bool // the caller may change it
+	Drop  bool // the caller may delete it
+	Trail bool // the caller may see what was done to it
+	Kept  bool // it is one of a cluster, which Belay keeps and neither tests nor uses
 }
 
 // To is the address of a page of this connector.
 func (p connectorPage) To(tab string) string { return connectorURL(p.v, tab, p.c.Scope, p.c.ID) }
 
-// otherPage is the one page of a connector that is only kept.
-func (p connectorPage) otherPage() string {
-	if !p.Kept {
-		return ""
-	}
-	return p.To("/yaml")
-}
-
 // Tabs are its pages.
 func (p connectorPage) Tabs() []tab {
-	if p.Kept {
-		return []tab{{"YAML", 0, p.To("/yaml"), p.Tab == "yaml"}}
+	var tabs []tab
+	add := func(name, word string) {
+		to := p.To("")
+		if word != "" {
+			to = p.To("/" + word)
+		}
+		tabs = append(tabs, tab{name, 0, to, p.Tab == word})
 	}
-	return []tab{{"Health", 0, p.To(""), p.Tab == ""}, {"Preflight", 0, p.To("/preflight"), p.Tab == "preflight"}, {"Delegates", 0, p.To("/delegates"), p.Tab == "delegates"}, {"YAML", 0, p.To("/yaml"), p.Tab == "yaml"}}
+	add("Health", "")
+	if !p.Kept {
+		add("Preflight", "preflight")
+		add("Delegates", "delegates")
+	}
+	add("Settings", "settings")
+	add("YAML", "yaml")
+	add("Used by", "used")
+	if p.Trail {
+		add("Audit", "audit")
+	}
+	return tabs
 }
+
+// Account is the AWS account that it leads to, as far as that is known.
+func (p connectorPage) Account() string { return accountOf(p.c) }
 
 // Says is the outcome for those who do not see it.
 func (p connectorPage) Says() string { return p.c.Name + ": " + p.Mark.Word }
@@ -57,121 +71,24 @@ func (s *Server) connectorPage(ctx context.Context, v *visit, tab string) (conne
 	if err != nil {
 		return connectorPage{}, err
 	}
-	_, kept := c.Credential.(connector.Kubernetes)
-	return connectorPage{
-		v: v, c: c, Tab: tab, Mark: markOf(c.Status), Test: !kept && v.may(audit.ConnectorTest, at), Drop: v.may(audit.ConnectorDelete, at), Kept: kept,
-	}, nil
+	return s.pageOf(v, c, tab), nil
 }
 
-// healthBody is a test as its page shows it.
-type healthBody struct {
-	connectorPage
-	Last      *connector.Test
-	Steps     []step
-	Evidence  []fact
-	Tests     []testRow
-	Chart     chart
-	Hops      []hop
-	Running   []hop
-	LastAt    ago
-	Connected ago
-	Matching  string // how many delegates may work with it; "" when the manager does
-	Nobody    bool   // the last test found no delegate
+func (*Server) pageOf(v *visit, c connector.Stored, tab string) connectorPage {
+	p := connectorPage{
+		v: v, c: c, Tab: tab, Mark: rowMark(c), Edit: v.may(audit.ConnectorUpdate, c.Scope), Drop: v.may(audit.ConnectorDelete, c.Scope),
+		Trail: v.may(audit.AuditRead, c.Scope), Kept: c.Type() == connector.TypeKubernetes,
+	}
+	p.Test = !p.Kept && v.may(audit.ConnectorTest, c.Scope)
+	return p
 }
 
-type fact struct {
-	Label, Text string
-	Code        []codeLine // instead of Text
-}
-
-type testRow struct {
-	At                        ago
-	Mark                      mark
-	Trigger, By, Through, Why string
-	Took                      string
-}
-
-// Words say why it was done, how long it took and where.
-func (t testRow) Words() string {
-	text := t.Trigger
-	if t.Took != "" {
-		text += ", " + t.Took
+// stayed is the page of a connector that is only kept, for addresses that it has no page for; "" for others.
+func (p connectorPage) stayed() string {
+	if !p.Kept {
+		return ""
 	}
-	if t.Through != "" {
-		text += " on " + t.Through
-	}
-	return text
-}
-
-func (s *Server) connectorHealth(ctx context.Context, v *visit) (reply, error) {
-	p, err := s.connectorPage(ctx, v, "")
-	if err != nil || p.Kept {
-		return reply{to: p.otherPage()}, err
-	}
-	tests, err := s.Connectors.Tests(ctx, v.who, p.c.Scope, p.c.ID, chartTests)
-	if err != nil {
-		return reply{}, err
-	}
-	b := healthBody{
-		connectorPage: p, Last: p.c.LastTest, Chart: chartOf(tests), Hops: lineOf(p.c.Connector, p.c.LastTest), Running: running(p.c.Connector),
-		Connected: since(v.now, p.c.LastConnected),
-	}
-	if b.Matching, err = s.matching(ctx, v, p.c.Connector); err != nil {
-		return reply{}, err
-	}
-	if t := b.Last; t != nil {
-		b.LastAt, b.Nobody = since(v.now, t.EndedAt), foundNobody(t)
-		if d := t.Diagnosis; d != nil {
-			b.Steps = stepsOf(d.Remedy)
-			for _, f := range d.Evidence {
-				b.Evidence = append(b.Evidence, factOf(f))
-			}
-		}
-	}
-	for _, t := range tests[:min(len(tests), 10)] {
-		row := testRow{At: since(v.now, t.EndedAt), Mark: markOf(t.Status), Trigger: triggerWord(t.Trigger), By: t.By, Through: t.Delegate, Took: took(t.Took)}
-		if t.Diagnosis != nil {
-			row.Why = t.Diagnosis.Cause
-		}
-		b.Tests = append(b.Tests, row)
-	}
-	return reply{title: p.c.Name, here: "Connectors", body: healthView(b)}, nil
-}
-
-func triggerWord(t connector.Trigger) string {
-	switch t {
-	case connector.OnDemand:
-		return "asked for"
-	case connector.OnSave:
-		return "after a change"
-	case connector.Periodic:
-		return "on its own"
-	}
-	return string(t)
-}
-
-// factOf shows documents and long texts as code, to be copied, and short ones in a line.
-func factOf(f connector.Fact) fact {
-	if text, ok := pretty(f.Text); ok {
-		return fact{Label: f.Label, Code: linesOf(text)}
-	}
-	if strings.Contains(f.Text, "\n") {
-		return fact{Label: f.Label, Code: linesOf(f.Text)}
-	}
-	return fact{Label: f.Label, Text: f.Text}
-}
-
-// runTest tests the connection and then shows its page: a connection that does not hold is no failure of the test.
-func (s *Server) runTest(ctx context.Context, v *visit) (reply, error) {
-	at, err := v.home()
-	if err != nil {
-		return reply{}, err
-	}
-	id := v.r.PathValue("id")
-	if _, err := s.Connectors.Test(ctx, v.who, at, id, connector.Options{Trigger: connector.OnDemand}); err != nil {
-		return reply{}, err
-	}
-	return reply{to: connectorURL(v, "", at, id)}, nil
+	return p.To("")
 }
 
 func (s *Server) connectorYAML(ctx context.Context, v *visit) (reply, error) {
@@ -203,7 +120,11 @@ func (s *Server) confirmDelete(ctx context.Context, v *visit) (reply, error) {
 	if err != nil {
 		return reply{}, err
 	}
-	return reply{title: "Delete " + p.c.Name, here: "Connectors", body: deleteView(p, len(tests), "")}, nil
+	users, _, err := s.users(ctx, v, p.c)
+	if err != nil {
+		return reply{}, err
+	}
+	return reply{title: "Delete " + p.c.Name, here: "Connectors", body: deleteView(p, len(tests), users, "")}, nil
 }
 
 func (s *Server) deleteConnector(ctx context.Context, v *visit) (reply, error) {
@@ -216,9 +137,13 @@ func (s *Server) deleteConnector(ctx context.Context, v *visit) (reply, error) {
 		if err != nil {
 			return reply{}, err
 		}
+		users, _, err := s.users(ctx, v, p.c)
+		if err != nil {
+			return reply{}, err
+		}
 		return reply{
 			title: "Delete " + p.c.Name, here: "Connectors", status: 400,
-			body: deleteView(p, len(tests), "Type "+p.c.ID+" exactly, or keep the connector."),
+			body: deleteView(p, len(tests), users, "Type "+p.c.ID+" exactly, or keep the connector."),
 		}, nil
 	}
 	if err := s.Connectors.Delete(ctx, v.who, p.c.Scope, p.c.ID); err != nil {
@@ -269,7 +194,7 @@ func (f finding) Words() string {
 func (s *Server) connectorPreflight(ctx context.Context, v *visit) (reply, error) {
 	p, err := s.connectorPage(ctx, v, "preflight")
 	if err != nil || p.Kept {
-		return reply{to: p.otherPage()}, err
+		return reply{to: p.stayed()}, err
 	}
 	b := preflightBody{connectorPage: p, May: v.may(audit.ConnectorPreflight, p.c.Scope)}
 	list, err := s.Preflights.Preflights(ctx, v.who, p.c.Scope, p.c.ID, 1)

@@ -2,9 +2,13 @@ package web
 
 import (
 	"context"
+	"io/fs"
 	"net/url"
+	"regexp"
 	"strings"
+	"sync"
 
+	"github.com/belay-dev/belay/docs"
 	"github.com/belay-dev/belay/internal/audit"
 	"github.com/belay-dev/belay/internal/connector"
 	"github.com/belay-dev/belay/internal/scope"
@@ -12,39 +16,129 @@ import (
 
 // connectorRow is a connector in a list.
 type connectorRow struct {
-	Name, Home, To, Why, Account, Credential, Through string
-	Mark                                              mark
-	Tested                                            ago
-	Test                                              string // the address that tests it; "" when the caller may not
+	Key, query                               string   // in the page, and in the address of its stream
+	Name, Home, To, Why, Account, Credential string   // Why is in a few words, so that a row that changes keeps its height
+	Cause                                    string   // in a sentence
+	Through                                  []string // tags that a delegate must have
+	Manager, Kept                            bool
+	Mark                                     mark
+	Tested                                   ago
+	Spark                                    chart
+	Test                                     string // the address that tests it; "" when the caller may not
+	YAML, Drop                               string // addresses; "" when the caller may not
 }
 
 func rowOf(v *visit, c connector.Stored) connectorRow {
 	r := connectorRow{
-		Name: c.Name, Home: c.Scope.String(), To: connectorURL(v, "", c.Scope, c.ID), Mark: markOf(c.Status), Tested: since(v.now, c.LastTestedAt),
-		Credential: credentialOf(c.Connector), Through: strings.Join(c.Selectors, ", "),
+		Key: rowKey(c.Scope, c.ID), query: rowQuery(c.Scope, c.ID),
+		Name: c.Name, Home: c.Scope.String(), To: connectorURL(v, "", c.Scope, c.ID), Mark: rowMark(c), Tested: since(v.now, c.LastTestedAt),
+		Credential: credentialOf(c.Connector), Through: c.Selectors, Account: accountOf(c), Kept: c.Type() == connector.TypeKubernetes,
+		YAML: connectorURL(v, "/yaml", c.Scope, c.ID),
 	}
-	if !c.OnDelegate() {
-		r.Through = "from this manager"
+	r.Manager = !r.Kept && !c.OnDelegate()
+	if v.may(audit.ConnectorDelete, c.Scope) {
+		r.Drop = connectorURL(v, "/delete", c.Scope, c.ID)
 	}
-	if x := c.CrossAccount; x != nil {
-		if parts := strings.Split(x.RoleARN, ":"); len(parts) > 4 {
-			r.Account = parts[4]
-		}
+	if r.Kept {
+		r.Why = "Belay keeps it for its clients"
+		return r
 	}
-	if t := c.LastTest; t != nil {
-		if t.Identity != nil {
-			r.Account = t.Identity.Account
-		}
-		if t.Diagnosis != nil {
-			r.Why = t.Diagnosis.Cause
-		} else if len(t.Warnings) > 0 {
-			r.Why = t.Warnings[0]
-		}
+	switch t := c.LastTest; {
+	case t == nil:
+	case t.Diagnosis != nil:
+		r.Why, r.Cause = reasonOf(*t.Diagnosis), inShort(t.Diagnosis.Cause)
+	case c.Status == connector.Partial:
+		r.Why, r.Cause = "A preflight denies something", "It connects, but its last preflight denies something that was asked for."
+	case len(t.Warnings) > 0:
+		r.Why = count(len(t.Warnings), "warning", "warnings")
 	}
 	if v.may(audit.ConnectorTest, c.Scope) {
 		r.Test = connectorURL(v, "/test", c.Scope, c.ID)
 	}
 	return r
+}
+
+// reasonOf is a diagnosis in a few words. Its sentence stands on the page of the connector.
+func reasonOf(d connector.Diagnosis) string {
+	if d.Code == connector.PermissionMissing {
+		for _, f := range d.Evidence {
+			if f.Label == "Action" {
+				return "May not call " + f.Text
+			}
+		}
+	}
+	if words, ok := reasons()[d.Code]; ok {
+		return words
+	}
+	return inShort(d.Cause)
+}
+
+// reasons are the diagnoses in a few words: the titles of their pages.
+var reasons = sync.OnceValue(func() map[string]string { //nolint:gochecknoglobals // read-only, made once
+	all := map[string]string{}
+	for _, code := range connector.Codes() {
+		text, err := fs.ReadFile(docs.Errors(), code+".md")
+		first, _, _ := strings.Cut(string(text), "\n")
+		if _, title, ok := strings.Cut(first, code+": "); ok && err == nil {
+			all[code] = strings.TrimSpace(title)
+		}
+	}
+	return all
+})
+
+// inShort is a cause for a line of a list: its first sentence, with names instead of ARNs of policies and roles.
+func inShort(cause string) string {
+	first, _ := firstSentence(cause)
+	return named(first)
+}
+
+// named puts names in the place of ARNs of IAM.
+func named(text string) string {
+	return arns().ReplaceAllStringFunc(text, func(a string) string { return lastOf(a) })
+}
+
+var arns = sync.OnceValue(func() *regexp.Regexp { //nolint:gochecknoglobals // compiled once
+	return regexp.MustCompile(`arn:aws[a-z-]*:(iam|organizations)::[0-9a-z]*:(policy|role|user|group)/[\w+=,.@/-]*[\w+=@]`)
+})
+
+// rowMark is the status of a connector. One of a cluster is never tested, which is no trouble.
+func rowMark(c connector.Stored) mark {
+	if c.Type() == connector.TypeKubernetes {
+		return mark{"idle", "Stored"}
+	}
+	return markOf(c.Status)
+}
+
+// accountOf is the AWS account that a connector leads to, as far as that is known.
+func accountOf(c connector.Stored) string {
+	if t := c.LastTest; t != nil && t.Identity != nil {
+		return t.Identity.Account
+	}
+	if x := c.CrossAccount; x != nil {
+		if parts := strings.Split(x.RoleARN, ":"); len(parts) > 4 {
+			return parts[4]
+		}
+	}
+	return ""
+}
+
+// connectorRows are rows with the history of each.
+func (s *Server) connectorRows(ctx context.Context, v *visit, list []connector.Stored) ([]connectorRow, error) {
+	all := make([]connector.Connector, 0, len(list))
+	for _, c := range list {
+		all = append(all, c.Connector)
+	}
+	histories, err := s.Connectors.Histories(ctx, v.who, all, sparkTests)
+	if err != nil {
+		return nil, err
+	}
+	rows := make([]connectorRow, 0, len(list))
+	for i, c := range list {
+		row := rowOf(v, c)
+		row.Spark = drawn(histories[i], sparkTests, 16, 12)
+		rows = append(rows, row)
+	}
+	return rows, nil
 }
 
 // connectorURL is the address of a connector's page.
@@ -66,31 +160,64 @@ func statusWord(s connector.Status) string {
 	return "untested"
 }
 
+// The words of addresses beside those of the statuses.
+const (
+	wordKept   = "stored"
+	sortByName = "name"
+	sortByTime = "activity"
+)
+
 type connectorsPage struct {
 	v          *visit
 	Search     string
 	Status     string // word of the address, "" for all
 	Credential string // "", own or given
+	Sort       string // "" is trouble first
 	Tally      tally
-	Any        int // connectors of the scope, whatever the filter
 	Rows       []connectorRow
 	Pages      pages
 	Create     bool // the caller may make one
+	Live       live
 }
 
-// To is the address of the list with another status.
-func (p connectorsPage) To(status string) string {
-	return p.v.url("/ui/connectors", "search", p.Search, "status", status, "credential", p.Credential)
+// address is that of the list with some of its state changed, in pairs.
+func (p connectorsPage) address(pairs ...string) string {
+	state := map[string]string{"search": p.Search, "status": p.Status, "credential": p.Credential, "sort": p.Sort}
+	for i := 0; i+1 < len(pairs); i += 2 {
+		state[pairs[i]] = pairs[i+1]
+	}
+	var all []string
+	for _, name := range []string{"search", "status", "credential", "sort", "page"} {
+		all = append(all, name, state[name])
+	}
+	return p.v.url("/ui/connectors", all...)
 }
+
+// Again is the address of what the page shows.
+func (p connectorsPage) Again() string { return p.address("page", p.v.query.Get("page")) }
 
 // Tabs are the statuses to choose from.
 func (p connectorsPage) Tabs() []tab {
-	tabs := []tab{{"All", p.Tally.All(), p.To(""), p.Status == ""}}
+	tabs := []tab{{"All", p.Tally.All() + p.Tally.Kept, p.address("status", ""), p.Status == ""}}
 	for _, s := range order() {
 		word := statusWord(s)
-		tabs = append(tabs, tab{markOf(s).Word, p.Tally.of(s), p.To(word), p.Status == word})
+		tabs = append(tabs, tab{markOf(s).Word, p.Tally.of(s), p.address("status", word), p.Status == word})
+	}
+	if p.Tally.Kept > 0 || p.Status == wordKept {
+		tabs = append(tabs, tab{"Stored", p.Tally.Kept, p.address("status", wordKept), p.Status == wordKept})
 	}
 	return tabs
+}
+
+// Caption says the order of the list.
+func (p connectorsPage) Caption() string {
+	switch p.Sort {
+	case sortByName:
+		return "Connectors by name"
+	case sortByTime:
+		return "Connectors, those that changed last first"
+	}
+	return "Connectors, those with trouble first"
 }
 
 // Filtered says whether something is left out.
@@ -108,9 +235,15 @@ type tab struct {
 const longestSearch = 200
 
 func (s *Server) connectorList(ctx context.Context, v *visit) (reply, error) {
-	p := connectorsPage{v: v, Search: strings.TrimSpace(v.query.Get("search")), Status: v.query.Get("status"), Credential: v.query.Get("credential"), Create: v.may(audit.ConnectorCreate, v.at)}
+	p := connectorsPage{
+		v: v, Search: strings.TrimSpace(v.query.Get("search")), Status: v.query.Get("status"), Credential: v.query.Get("credential"), Sort: v.query.Get("sort"),
+		Create: v.may(audit.ConnectorCreate, v.at),
+	}
 	if runes := []rune(p.Search); len(runes) > longestSearch {
 		p.Search = string(runes[:longestSearch])
+	}
+	if p.Sort != sortByName && p.Sort != sortByTime {
+		p.Sort = ""
 	}
 	f := connector.Filter{Scope: v.at, SubScopes: true, Search: p.Search, Types: []string{connector.TypeAWS}}
 	switch own, given := true, false; p.Credential {
@@ -125,42 +258,92 @@ func (s *Server) connectorList(ctx context.Context, v *visit) (reply, error) {
 	if p.Tally, err = s.tally(ctx, v, f); err != nil {
 		return reply{}, err
 	}
-	wanted := order()
-	known := false
-	for _, status := range order() {
-		if statusWord(status) == p.Status {
-			wanted, known = []connector.Status{status}, true
+	if p.Credential == "" {
+		kept := f
+		kept.Types, kept.Statuses = []string{connector.TypeKubernetes}, []connector.Status{connector.Unknown} // they have no other
+		n, err := s.Connectors.Tally(ctx, v.who, kept)
+		if err != nil {
+			return reply{}, err
 		}
+		p.Tally.Kept = n[connector.Unknown]
 	}
-	if !known {
-		p.Status = ""
-	}
+	wanted := p.segments(f)
 	number := v.number("page", 1, 1_000_000)
-	list, total, err := s.segments(ctx, v, f, p.Tally, wanted, (number-1)*pageSize)
+	list, total, err := s.segments(ctx, v, wanted, (number-1)*pageSize)
 	if err != nil {
 		return reply{}, err
 	}
-	for _, c := range list {
-		p.Rows = append(p.Rows, rowOf(v, c))
+	if p.Rows, err = s.connectorRows(ctx, v, list); err != nil {
+		return reply{}, err
 	}
-	p.Pages = pagesOf(number, len(list), total, "connector", "connectors", func(page string) string {
-		return v.url("/ui/connectors", "search", p.Search, "status", p.Status, "credential", p.Credential, "page", page)
-	})
+	p.Pages = pagesOf(number, len(list), total, "connector", "connectors", func(page string) string { return p.address("page", page) })
+	p.Live = liveOfPage(v, viewList, p.Rows...)
 	return reply{title: "Connectors", here: "Connectors", body: connectorsView(p)}, nil
 }
 
-// segments reads one page of a list that has the statuses one after the other, each by name.
-func (s *Server) segments(ctx context.Context, v *visit, f connector.Filter, t tally, wanted []connector.Status, offset int) ([]connector.Stored, int, error) {
+// stretch is a part of a list, of which it is known how many there are.
+type stretch struct {
+	filter connector.Filter
+	count  int
+}
+
+// segments are the parts of the list, one after the other. An order that is not by status is one part.
+func (p *connectorsPage) segments(f connector.Filter) []stretch {
+	var all []stretch
+	kept := f
+	kept.Types = []string{connector.TypeKubernetes}
+	known := p.Status == wordKept
+	for _, status := range order() {
+		one := f
+		one.Statuses = []connector.Status{status}
+		if statusWord(status) == p.Status {
+			known, all = true, nil
+			all = append(all, stretch{one, p.Tally.of(status)})
+			break
+		}
+		all = append(all, stretch{one, p.Tally.of(status)})
+	}
+	switch {
+	case !known:
+		p.Status = ""
+		all = append(all, stretch{kept, p.Tally.Kept})
+	case p.Status == wordKept:
+		all = []stretch{{kept, p.Tally.Kept}}
+	}
+	if p.Sort == "" {
+		return all
+	}
+	f.Sort = connector.ByName
+	if p.Sort == sortByTime {
+		f.Sort, f.Descending = connector.ByActivity, true
+	}
+	whole := stretch{filter: f}
+	whole.filter.Types = nil
+	if p.Credential != "" {
+		whole.filter.Types = f.Types
+	}
+	if len(all) == 1 {
+		whole.filter.Types, whole.filter.Statuses = all[0].filter.Types, all[0].filter.Statuses
+	}
+	for _, one := range all {
+		whole.count += one.count
+	}
+	return []stretch{whole}
+}
+
+// segments reads one page of a list that has parts one after the other. How many each has is known, so that nothing is counted
+// twice.
+func (s *Server) segments(ctx context.Context, v *visit, parts []stretch, offset int) ([]connector.Stored, int, error) {
 	var out []connector.Stored
 	total := 0
-	for _, status := range wanted {
-		n := t.of(status)
-		total += n
-		if offset >= n || len(out) >= pageSize {
-			offset = max(0, offset-n)
+	for _, part := range parts {
+		total += part.count
+		if offset >= part.count || len(out) >= pageSize {
+			offset = max(0, offset-part.count)
 			continue
 		}
-		f.Statuses, f.Offset, f.Limit = []connector.Status{status}, offset, pageSize-len(out)
+		f := part.filter
+		f.Offset, f.Limit, f.Uncounted = offset, pageSize-len(out), true
 		list, _, err := s.Connectors.Connectors(ctx, v.who, f)
 		if err != nil {
 			return nil, 0, err

@@ -437,7 +437,7 @@ const mostAsked = 50
 func (s *Server) whoIsAsked(ctx context.Context, v *visit) (reply, error) {
 	p, err := s.connectorPage(ctx, v, "delegates")
 	if err != nil || p.Kept {
-		return reply{to: p.otherPage()}, err
+		return reply{to: p.stayed()}, err
 	}
 	w := whoPage{connectorPage: p, ByManager: !p.c.OnDelegate(), Needs: p.c.Selectors}
 	if t := p.c.LastTest; foundNobody(t) {

@@ -3,6 +3,7 @@ package web
 import (
 	"context"
 	"strings"
+	"time"
 
 	"github.com/belay-dev/belay/internal/audit"
 	"github.com/belay-dev/belay/internal/org"
@@ -128,14 +129,17 @@ func (s *Server) auditLog(ctx context.Context, v *visit) (reply, error) {
 		p.Older = v.url("/ui/audit", "who", p.Who, "action", p.Action, "target", p.Target, "outcome", p.Outcome, "before", list[pageSize-1].ID)
 	}
 	for _, e := range list {
-		row := auditRow{
-			At: since(v.now, e.At), By: e.CallerName, Action: string(e.Action), Target: e.Target, Where: e.Scope.String(), Detail: e.Detail,
-			Mark: mark{"ok", "Allowed"},
-		}
-		if e.Outcome == audit.Denied {
-			row.Mark = mark{"fail", "Denied"}
-		}
-		p.Rows = append(p.Rows, row)
+		p.Rows = append(p.Rows, auditRowOf(v.now, e))
 	}
 	return reply{title: "Audit log", here: "Audit log", body: auditView(p)}, nil
+}
+
+func auditRowOf(now time.Time, e audit.Entry) auditRow {
+	row := auditRow{
+		At: since(now, e.At), By: e.CallerName, Action: string(e.Action), Target: e.Target, Where: e.Scope.String(), Detail: e.Detail, Mark: mark{"ok", "Allowed"},
+	}
+	if e.Outcome == audit.Denied {
+		row.Mark = mark{"fail", "Denied"}
+	}
+	return row
 }

@@ -10,9 +10,12 @@ import (
 )
 
 // tally is how many connectors have each status.
-type tally struct{ Failing, Attention, Untested, Connected int }
+type tally struct {
+	Failing, Attention, Untested, Connected int
+	Kept                                    int // of clusters, which no test is made of
+}
 
-// All are all of them.
+// All are all of them that can be tested.
 func (t tally) All() int { return t.Failing + t.Attention + t.Untested + t.Connected }
 
 // order is that of lists: trouble first.
@@ -49,6 +52,7 @@ type overviewPage struct {
 	delegates []delegateRow
 	live      int
 	create    bool // the caller may make connectors
+	stream    live
 }
 
 func (s *Server) overview(ctx context.Context, v *visit) (reply, error) {
@@ -69,6 +73,7 @@ func (s *Server) overview(ctx context.Context, v *visit) (reply, error) {
 		p.trouble = append(p.trouble, rowOf(v, c))
 	}
 	p.more = total - len(list)
+	p.stream = liveOfPage(v, viewOverview, p.trouble...)
 	all, err := s.Delegates.List(ctx, v.who, v.at)
 	if err != nil && fault.KindOf(err) != fault.Denied {
 		return reply{}, err

@@ -7,9 +7,10 @@ import (
 	"fmt"
 	"html"
 	"io"
+	"maps"
+	"slices"
 	"strconv"
 	"strings"
-	"time"
 
 	"github.com/a-h/templ"
 
@@ -236,11 +237,11 @@ func hopsOf(c connector.Connector) []hop {
 			first.What = "with " + strings.Join(c.Selectors, ", ")
 		}
 	}
-	hops := []hop{first, {"idle", "Identity", credentialOf(c), ""}}
+	hops := []hop{first, {"idle", credentialOf(c), "first credentials", ""}}
 	if c.CrossAccount != nil {
 		hops = append(hops, hop{"idle", "Cross-account role", lastOf(c.CrossAccount.RoleARN), ""})
 	}
-	return append(hops, hop{"idle", "Region", c.TestRegion(), ""})
+	return append(hops, hop{"idle", "Identity", "GetCallerIdentity", ""}, hop{"idle", "Regions", "DescribeRegions in " + c.TestRegion(), ""})
 }
 
 // credentialOf says how a connector gets its credentials.
@@ -263,29 +264,14 @@ func credentialOf(c connector.Connector) string {
 
 func lastOf(arn string) string { return arn[strings.LastIndexByte(arn, '/')+1:] }
 
-// lineOf draws a test: what held, where it broke, what was not reached. A stored test has no steps, so the place is
-// found by the class of its diagnosis.
+// lineOf draws a test: what held, where it broke, what was not reached.
 func lineOf(c connector.Connector, t *connector.Test) []hop {
 	hops := hopsOf(c)
 	if t == nil {
 		return hops
 	}
 	last := len(hops) - 1
-	at := len(hops) // where it breaks
-	if d := t.Diagnosis; d != nil {
-		switch {
-		case strings.HasPrefix(d.Code, "BLY-31"), strings.HasPrefix(d.Code, "BLY-23"), d.Code == connector.SecretUnavailable:
-			at = 0
-		case d.Code == connector.RoleNotAssumable && c.CrossAccount != nil:
-			at = 2
-		case t.Identity != nil, d.Code == connector.RegionUnavailable:
-			at = last
-		default:
-			at = 1
-		}
-	} else if t.Status == connector.Failing {
-		at = last
-	}
+	at := breakOf(c, t, last)
 	for i := range hops {
 		switch {
 		case i < at:
@@ -294,19 +280,79 @@ func lineOf(c connector.Connector, t *connector.Test) []hop {
 			hops[i].State = "fail"
 		}
 	}
+	timed(hops, c, t)
 	if t.Delegate != "" && t.Delegate != "platform" {
 		hops[0].What = t.Delegate
 	}
-	if t.Identity != nil {
-		hops[1].Note = t.Identity.Account
+	if waited := t.EndedAt.Sub(t.StartedAt) - t.Took; t.Took > 0 && waited > 0 {
+		hops[0].Note = "hand-over " + took(waited)
 	}
 	if t.Region != "" {
-		hops[last].What = t.Region
+		hops[last].What = "DescribeRegions in " + t.Region
 	}
-	if n := len(t.Regions); n > 0 && at > last {
-		hops[last].Note = count(n, "Region", "Regions") + " enabled"
+	switch n := len(t.Regions); {
+	case at <= last:
+	case n > 0:
+		hops[last].Note = strings.TrimPrefix(hops[last].Note+", ", ", ") + count(n, "Region", "Regions") + " enabled"
+	case n == 0 && t.Diagnosis == nil:
+		hops[last].State, hops[last].Note = "idle", "not asked for"
 	}
 	return hops
+}
+
+// place of a step in the line whose last hop is given.
+func placeOfStep(s connector.Step, last int) int {
+	switch s {
+	case connector.StepAssumeRole:
+		return last - 2
+	case connector.StepIdentity:
+		return last - 1
+	case connector.StepRegions:
+		return last
+	case connector.StepPrepare, connector.StepCredentials, connector.StepWebIdentity:
+	}
+	return 1
+}
+
+// breakOf is the hop at which a test broke, behind the last when it did not. Where the delegate did not time its calls, the
+// place is found by the class of the diagnosis.
+func breakOf(c connector.Connector, t *connector.Test, last int) int {
+	d := t.Diagnosis
+	switch {
+	case d == nil && t.Status == connector.Failing:
+		return last
+	case d == nil:
+		return last + 1
+	case strings.HasPrefix(d.Code, "BLY-31"), strings.HasPrefix(d.Code, "BLY-23"), d.Code == connector.SecretUnavailable:
+		return 0
+	case len(t.Calls) > 0:
+		return placeOfStep(t.Calls[len(t.Calls)-1].Step, last)
+	case d.Code == connector.RoleNotAssumable && c.CrossAccount != nil:
+		return 2
+	case d.Code == connector.WrongPartition && t.Identity != nil:
+		return last - 1
+	case t.Identity != nil, d.Code == connector.RegionUnavailable:
+		return last
+	}
+	return 1
+}
+
+// timed notes beside the hops what is known of each.
+func timed(hops []hop, c connector.Connector, t *connector.Test) {
+	last := len(hops) - 1
+	for _, call := range t.Calls {
+		i := placeOfStep(call.Step, last)
+		if call.Step == connector.StepAssumeRole && c.CrossAccount == nil {
+			continue
+		}
+		hops[i].Note = took(call.Took)
+		if call.Kept {
+			hops[i].Note = "session kept"
+		}
+	}
+	if t.Identity != nil {
+		hops[last-1].Note = strings.TrimPrefix(hops[last-1].Note+", ", ", ") + t.Identity.Account
+	}
 }
 
 // running is the line while a test runs: nothing grows when it ends.
@@ -318,48 +364,15 @@ func running(c connector.Connector) []hop {
 
 // chart is the last tests: passes stand on the base line, as high as they took, failures hang below it.
 type chart struct {
-	Label string
-	Bars  []bar
+	Label         string
+	Bars          []bar
+	Width, Height string
 }
 
 type bar struct{ Class, X, Y, H string }
 
-const chartTests = 24
-
-// chartOf draws tests that come newest first.
-func chartOf(tests []connector.Test) chart {
-	var c chart
-	failed := 0
-	var longest time.Duration
-	for _, t := range tests {
-		longest = max(longest, t.Took)
-	}
-	for i := range chartTests {
-		at := chartTests - 1 - i // the newest stands right
-		b := bar{"na", strconv.Itoa(i * 6), "14", "2"}
-		if at < len(tests) {
-			t := tests[at]
-			if t.Status == connector.Failing {
-				b.Class, b.Y, b.H = "dn", "18", "6"
-				failed++
-			} else {
-				h := 4
-				if longest > 0 {
-					h += int(9 * t.Took / longest)
-				}
-				b.Class, b.Y, b.H = "up", strconv.Itoa(16-h), strconv.Itoa(h)
-			}
-		}
-		c.Bars = append(c.Bars, b)
-	}
-	switch n := min(len(tests), chartTests); n {
-	case 0:
-		c.Label = "No tests yet"
-	default:
-		c.Label = fmt.Sprintf("%d of the last %s failed", failed, count(n, "test", "tests"))
-	}
-	return c
-}
+// sparkTests are how many tests a row of a list draws.
+const sparkTests = 24
 
 // step is one remedy: what to do, and what to copy for it.
 type step struct {
@@ -396,3 +409,5 @@ func stepsOf(remedies []string) []step {
 	}
 	return out
 }
+
+func sortedKeys[T any](m map[string]T) []string { return slices.Sorted(maps.Keys(m)) }

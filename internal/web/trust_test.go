@@ -215,7 +215,7 @@ func TestEvidence(t *testing.T) {
 	p.populate(t)
 	b := p.signIn(t, p.Editor)
 	inOrder(t, b.get("/ui/permissions/evidence").body, "Failing now", "payments prod")
-	inOrder(t, b.get("/ui/permissions/evidence?connector=org1/prj1/payments_prod").body, "payments prod", "BLY-2104 explained", "There was no preflight", "What mends it", "ec2:DescribeRegions")
+	inOrder(t, b.get("/ui/permissions/evidence?connector=org1/prj1/payments_prod").body, "payments prod", "BLY-2104 explained", "There was no preflight", "What mends it", "Exempt this identity", "aws iam create-policy-version")
 	inOrder(t, b.get("/ui/permissions/evidence?connector=search_dev").body, "Nothing to mend is known")
 	p.surveyed = hardlyAllowed()
 	if got := b.post("/ui/connectors/orders_eu_1/preflight", url.Values{"capability": {"s3-read-write"}}); got.status != http.StatusSeeOther {

@@ -28,6 +28,7 @@ import (
 	"github.com/belay-dev/belay/internal/delegate"
 	"github.com/belay-dev/belay/internal/fault"
 	"github.com/belay-dev/belay/internal/identity"
+	"github.com/belay-dev/belay/internal/infra"
 	"github.com/belay-dev/belay/internal/oidc"
 	"github.com/belay-dev/belay/internal/org"
 	"github.com/belay-dev/belay/internal/preflight"
@@ -45,10 +46,14 @@ type connectors interface {
 	Connector(ctx context.Context, who audit.Caller, at scope.Scope, id string) (connector.Stored, error)
 	Connectors(ctx context.Context, who audit.Caller, f connector.Filter) ([]connector.Stored, int, error)
 	Tally(ctx context.Context, who audit.Caller, f connector.Filter) (map[connector.Status]int, error)
+	Histories(ctx context.Context, who audit.Caller, of []connector.Connector, limit int) ([][]connector.Brief, error)
+	// Finding is nil when the last test passed, or was not refused by policies.
+	Finding(ctx context.Context, who audit.Caller, at scope.Scope, id string) (*connector.Finding, error)
 	Test(ctx context.Context, who audit.Caller, at scope.Scope, id string, o connector.Options) (connector.Test, error)
 	Tests(ctx context.Context, who audit.Caller, at scope.Scope, id string, limit int) ([]connector.Test, error)
 	Delete(ctx context.Context, who audit.Caller, at scope.Scope, id string) error
 	Create(ctx context.Context, who audit.Caller, c connector.Connector) (connector.Stored, error)
+	Update(ctx context.Context, who audit.Caller, c connector.Connector) (connector.Stored, error)
 	// Selecting are the connectors that a delegate may work for, and whether there are more.
 	Selecting(ctx context.Context, who audit.Caller, sel connector.Selection, limit int) ([]connector.Stored, bool, error)
 }
@@ -56,6 +61,11 @@ type connectors interface {
 type preflights interface {
 	Run(ctx context.Context, who audit.Caller, at scope.Scope, id string, o preflight.Options) (preflight.Preflight, error)
 	Preflights(ctx context.Context, who audit.Caller, at scope.Scope, id string, limit int) ([]preflight.Preflight, error)
+}
+
+type definitions interface {
+	// Users are the definitions that name a connector; whole says that all were looked at.
+	Users(ctx context.Context, who audit.Caller, at scope.Scope, connector string) (list []infra.Definition, whole bool, err error)
 }
 
 type delegates interface {
@@ -108,6 +118,8 @@ type Server struct {
 	Limiter       *identity.Limiter // that of the APIs, so that a key has one rate limit; nil: none
 	Connectors    connectors
 	Preflights    preflights
+	Definitions   definitions
+	Ended         ended // what open pages hear of
 	Delegates     delegates
 	Tokens        tokens
 	Tasks         tasks
@@ -123,6 +135,7 @@ type Server struct {
 
 	sessions sessions
 	streams  streams
+	feed     feed
 }
 
 // page answers one route of those who are signed in.
@@ -152,7 +165,11 @@ func (s *Server) Handler() http.Handler {
 		"GET /ui/connectors/{id}/preflight":  s.connectorPreflight,
 		"POST /ui/connectors/{id}/preflight": s.runPreflight,
 		"GET /ui/connectors/{id}/yaml":       s.connectorYAML,
+		"GET /ui/connectors/{id}/settings":   s.connectorSettings,
+		"GET /ui/connectors/{id}/used":       s.connectorUsers,
+		"GET /ui/connectors/{id}/audit":      s.connectorAudit,
 		"POST /ui/connectors/{id}/test":      s.runTest,
+		"POST /ui/connectors/{id}/remedy":    s.applyRemedy,
 		"GET /ui/connectors/{id}/delete":     s.confirmDelete,
 		"POST /ui/connectors/{id}/delete":    s.deleteConnector,
 
@@ -185,6 +202,7 @@ func (s *Server) Handler() http.Handler {
 		mux.HandleFunc(pattern, s.signedIn(do))
 	}
 	mux.HandleFunc("GET /ui/delegates/events", s.delegateEvents)
+	mux.HandleFunc("GET /ui/live/connectors", s.connectorEvents)
 	return s.guarded(mux)
 }
 

@@ -27,6 +27,8 @@ func every() []string {
 		"/ui/", "/ui/?org=org1", "/ui/scope", "/ui/scope?search=prj", "/ui/scope?search=nothing-has-this",
 		"/ui/connectors", "/ui/connectors?search=orders&status=connected&credential=own", "/ui/connectors?search=nothing-has-this", "/ui/connectors?page=7",
 		"/ui/connectors/payments_prod?at=org1%2Fprj1", "/ui/connectors/payments_prod/preflight?at=org1%2Fprj1", "/ui/connectors/payments_prod/yaml?at=org1%2Fprj1",
+		"/ui/connectors/payments_prod/settings?at=org1%2Fprj1", "/ui/connectors/payments_prod/used?at=org1%2Fprj1", "/ui/connectors/payments_prod/audit?at=org1%2Fprj1",
+		"/ui/connectors/shop_cluster", "/ui/connectors/search_dev/used", "/ui/connectors?sort=name&status=failing", "/ui/connectors?status=stored", "/ui/connectors?sort=activity",
 		"/ui/connectors/payments_prod/delete?at=org1%2Fprj1", "/ui/connectors/search_dev", "/ui/connectors/risk_batch", "/ui/connectors/orders_eu_1",
 		"/ui/new/connector", "/ui/new/connector?org=org1&project=prj1", "/ui/delegates", "/ui/delegates/tokens", "/ui/permissions", "/ui/permissions/builder", "/ui/permissions/lint", "/ui/permissions/simulate",
 		"/ui/permissions/builder?capability=s3-read&buckets=artifacts&format=terraform", "/ui/permissions/builder?capability=s3-cross-account&buckets=artifacts&account=12&simulate=built",
@@ -589,7 +591,7 @@ func TestConnectors(t *testing.T) {
 	p.populate(t)
 	b := p.signIn(t, p.Editor)
 	list := b.get("/ui/connectors").body
-	inOrder(t, list, "payments prod", "risk batch", "search dev", "orders_eu_0", "orders_eu_5", "1 to 9 of 9 connectors")
+	inOrder(t, list, "payments prod", "risk batch", "search dev", "orders_eu_0", "orders_eu_5", "shop_cluster", "1 to 10 of 10 connectors")
 	if got := b.get("/ui/connectors?status=failing").body; strings.Contains(got, "orders_eu_0") || !strings.Contains(got, "payments prod") {
 		t.Error("the status does not narrow the list")
 	}
@@ -598,7 +600,7 @@ func TestConnectors(t *testing.T) {
 	}
 	detail := b.get("/ui/connectors/payments_prod?at=org1/prj1").body
 	inOrder(t, detail, "payments prod", "Failing", "Where it breaks", "Delegate", "Identity", "Cross-account role", "Region", "Diagnosis", "BLY-2104",
-		"ec2:DescribeRegions", "Remedy", "Evidence", "b5c1e0f2-7d1e", "2 of the last 9 tests failed")
+		"ec2:DescribeRegions", "Evidence", "b5c1e0f2-7d1e", "Remedy", "2 of the last 9 tests failed")
 	if strings.Contains(detail, "x-1") {
 		t.Error("the external id is in the page")
 	}
@@ -819,14 +821,27 @@ func TestClustersAreKept(t *testing.T) {
 	p := serve(t)
 	p.add(t, connector.Connector{ID: "cluster", Credential: connector.Kubernetes{Spec: []byte(`{"credential":{"type":"InheritFromDelegate"},"delegateSelectors":["eks"]}`)}})
 	b := p.signIn(t, p.Editor)
-	for _, path := range []string{"/ui/connectors/cluster", "/ui/connectors/cluster/preflight"} {
-		if got := b.get(path); got.header.Get("Location") != "/ui/connectors/cluster/yaml" {
-			t.Errorf("%s: %d %s", path, got.status, got.header.Get("Location"))
-		}
+	p.add(t, connector.Connector{ID: "aws_one"})
+	if got := b.get("/ui/connectors/cluster/preflight"); got.header.Get("Location") != "/ui/connectors/cluster" {
+		t.Errorf("preflight: %d %s", got.status, got.header.Get("Location"))
 	}
 	page := b.get("/ui/connectors/cluster/yaml").body
 	inOrder(t, page, "Kubernetes cluster", "type: K8sCluster")
-	if strings.Contains(page, "Test now") || strings.Contains(page, "Preflight") || strings.Contains(b.get("/ui/connectors").body, "cluster") {
+	health := b.get("/ui/connectors/cluster").body
+	inOrder(t, health, "Stored", "Stored, not tested", "Kubernetes cluster")
+	if strings.Contains(page, "Test now") || strings.Contains(page, "Preflight") || strings.Contains(health, "Test now") {
 		t.Error("a cluster is offered what only AWS connectors have")
+	}
+	list := b.get("/ui/connectors").body
+	inOrder(t, list, "aws_one", ">cluster<", "Stored", "Belay keeps it for its clients", "1 to 2 of 2 connectors")
+	if strings.Contains(list, "/ui/connectors/cluster/test") {
+		t.Error("a cluster can be tested from the list")
+	}
+	inOrder(t, b.get("/ui/connectors?status=stored").body, ">cluster<", "1 to 1 of 1 connector")
+	if got := b.get("/ui/connectors?status=untested").body; strings.Contains(got, ">cluster<") || !strings.Contains(got, "aws_one") {
+		t.Error("a cluster is among those that were not tested")
+	}
+	if got := b.get("/ui/").body; strings.Contains(got, "cluster") {
+		t.Error("the overview speaks of a cluster")
 	}
 }

@@ -18,6 +18,7 @@ import (
 	"github.com/belay-dev/belay/internal/audit"
 	"github.com/belay-dev/belay/internal/connector"
 	"github.com/belay-dev/belay/internal/delegate"
+	"github.com/belay-dev/belay/internal/infra"
 	"github.com/belay-dev/belay/internal/preflight"
 	"github.com/belay-dev/belay/internal/scope"
 	"github.com/belay-dev/belay/internal/task"
@@ -54,7 +55,7 @@ func serve(tb testing.TB) *pages {
 	runner := &surveyor{pages: p}
 	runner.service = &preflight.Service{Store: w.Store, Gate: w.Connectors, Runner: runner, Audit: w.Trail, Log: log, Now: w.Clock.Now}
 	p.server = &web.Server{
-		Keys: w.Identity, Connectors: w.Connectors, Preflights: runner.service, Delegates: w.Registry, Tokens: w.Tokens, Organizations: w.Orgs,
+		Keys: w.Identity, Connectors: w.Connectors, Preflights: runner.service, Definitions: w.Definitions, Ended: w.Store, Delegates: w.Registry, Tokens: w.Tokens, Organizations: w.Orgs,
 		Tasks: &task.Reader{Store: w.Store, Audit: w.Trail}, URL: func() string { return "https://belay.example.com" },
 		Secrets: w.Secrets, Trail: w.Trail, Issuer: w.Issuer, Version: "1.2.3", Log: log, Now: w.Clock.Now,
 	}
@@ -69,7 +70,7 @@ func serve(tb testing.TB) *pages {
 // holds is the answer of a connection that holds.
 func (p *pages) holds(r connector.Request) connector.Result {
 	now := p.Clock.Now()
-	return connector.Result{StartedAt: now, EndedAt: now, Delegate: "eks-prod-1", Evidence: &connector.Evidence{
+	return connector.Result{StartedAt: now.Add(-230 * time.Millisecond), EndedAt: now, Delegate: "eks-prod-1", Evidence: &connector.Evidence{
 		Region: r.Connector.TestRegion(), Took: 214 * time.Millisecond, Regions: []string{"eu-central-1", "eu-west-1", "us-east-1"},
 		Identity: &connector.Identity{ARN: "arn:aws:sts::444455556666:assumed-role/belay-deploy/belay", Account: "444455556666", UserID: "AROAEXAMPLE:belay"},
 	}}
@@ -87,6 +88,33 @@ func (p *pages) breaks(connector.Request) connector.Result {
 		},
 	}}
 }
+
+// bounded is the answer of one that a permissions boundary keeps out of the Region in which it is tested.
+func (p *pages) bounded(r connector.Request) connector.Result {
+	result := p.breaks(r)
+	result.StartedAt = result.EndedAt.Add(-662 * time.Millisecond)
+	e := result.Evidence
+	e.Took = 644 * time.Millisecond
+	e.Calls = []connector.Call{
+		{Step: connector.StepCredentials, Took: 212 * time.Millisecond},
+		{Step: connector.StepAssumeRole, Took: 148 * time.Millisecond},
+		{Step: connector.StepIdentity, Took: 96 * time.Millisecond},
+		{Step: connector.StepRegions, Took: 188 * time.Millisecond},
+	}
+	e.Failure.Message = "You are not authorized to perform this operation. User: arn:aws:sts::444455556666:assumed-role/belay-deploy/belay is not authorized to perform: ec2:DescribeRegions " +
+		"with an explicit deny in a permissions boundary: arn:aws:iam::444455556666:policy/platform-boundary"
+	e.Permissions = &connector.Permissions{
+		Principal: "arn:aws:sts::444455556666:assumed-role/belay-deploy/belay", Role: "arn:aws:iam::444455556666:role/belay-deploy",
+		Identity: []connector.PolicyText{{Name: "deploy", Via: "inline", Document: `{"Version":"2012-10-17","Statement":[{"Effect":"Allow","Action":"ec2:*","Resource":"*"}]}`}},
+		Boundary: &connector.PolicyText{Name: "platform-boundary", ARN: "arn:aws:iam::444455556666:policy/platform-boundary", Via: "boundary", Version: "v7", Document: boundary},
+		Unread:   []connector.Unread{{What: connector.PartSCP, Action: "organizations:ListPoliciesForTarget", Code: "AccessDenied"}},
+	}
+	return result
+}
+
+const boundary = `{"Version":"2012-10-17","Statement":[{"Sid":"AllowAllInside","Effect":"Allow","Action":"*","Resource":"*"},` +
+	`{"Sid":"DenyOutsideEurope","Effect":"Deny","NotAction":["iam:*","sts:*","cloudfront:*","route53:*"],"Resource":"*",` +
+	`"Condition":{"StringNotEquals":{"aws:RequestedRegion":["eu-central-1","eu-west-1"]}}}]}`
 
 // hardlyAllowed is the evidence of an identity that may see the Regions and nothing else.
 func hardlyAllowed() *connector.Evidence {
@@ -141,7 +169,7 @@ func (p *pages) populate(tb testing.TB) {
 	for i := range 9 {
 		answer := p.holds
 		if i > 6 {
-			answer = p.breaks
+			answer = p.bounded
 		}
 		p.test(tb, broken, answer)
 		p.Clock.Move(10 * time.Minute)
@@ -152,6 +180,14 @@ func (p *pages) populate(tb testing.TB) {
 		return connector.Result{StartedAt: now, EndedAt: now, NotRun: &connector.NotRun{Cause: connector.NoDelegate, Message: "No delegate has frankfurt.", Reasons: []string{"eks-prod-1: lacks frankfurt"}}}
 	})
 	p.add(tb, connector.Connector{ID: "search_dev", Name: "search dev"})
+	p.add(tb, connector.Connector{ID: "shop_cluster", Credential: connector.Kubernetes{Spec: []byte(`{"credential":{"type":"InheritFromDelegate"},"delegateSelectors":["eks"]}`)}})
+	for id, text := range map[string]string{"checkout": "connectorRef: payments_prod", "ledger": "connectorRef: <+input>"} {
+		if _, err := p.Definitions.Create(tb.Context(), audit.System(p.Account, "test"), infra.Definition{
+			Kind: infra.Service, Scope: project, ID: id, Name: id, YAML: "service:\n  name: " + id + "\n  identifier: " + id + "\n  orgIdentifier: org1\n  projectIdentifier: prj1\n  serviceDefinition: {spec: {artifacts: {" + text + "}}}\n",
+		}); err != nil {
+			tb.Fatal(err)
+		}
+	}
 	p.Delegate(tb, delegate.Delegate{Name: "ec2-frankfurt", HostName: "i-0a41f97c2d", Tags: []string{"ec2"}, Version: delegate.Current()})
 	p.Clock.Move(22 * time.Minute)
 	p.Delegate(tb, delegate.Delegate{Name: "eks-prod-1", HostName: "eks-prod-1-6d9f", Tags: []string{"eks", "prod"}, Version: delegate.Current()})
