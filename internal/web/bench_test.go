@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"net/http"
 	"slices"
+	"strings"
 	"testing"
 	"time"
 
@@ -30,8 +31,10 @@ func BenchmarkPages(b *testing.B) {
 	visitor := p.signIn(b, p.Admin)
 	one := string(p.Delegate(b, delegate.Delegate{Name: "none-asks", HostName: "host", Tags: []string{"eks"}}).ID)
 	for name, path := range map[string]string{
-		"overview": "/ui/", "list": "/ui/connectors", "search": "/ui/connectors?search=or_0012", "last page": "/ui/connectors?page=400",
-		"connector": "/ui/connectors/connector_00010", "catalogue": "/ui/permissions", "audit": "/ui/audit",
+		"overview": "/ui/", "list": "/ui/connectors", "search": "/ui/connectors?search=or_NNNN", // another one each time
+		"search of many": "/ui/connectors?search=connector_0",
+		"last page":      "/ui/connectors?page=400",
+		"connector":      "/ui/connectors/connector_00010", "catalogue": "/ui/permissions", "audit": "/ui/audit",
 		"builder": "/ui/permissions/builder?capability=s3-read-write&capability=ecs&capability=lambda&buckets=artifacts&simulate=built", "capability": "/ui/permissions/capabilities/serverless-framework",
 		"trust": "/ui/permissions/trust?account=444455556666", "evidence": "/ui/permissions/evidence", "documentation": "/ui/docs/errors/BLY-2104",
 		"decision":  "/ui/permissions/simulate?ask=1&capability=s3-read-write&buckets=artifacts&simulate=built&principal=arn:aws:iam::111122223333:role/x&action=s3:ListBucket&resource=arn:aws:s3:::other",
@@ -39,9 +42,10 @@ func BenchmarkPages(b *testing.B) {
 	} {
 		b.Run(name, func(b *testing.B) {
 			var took []time.Duration
-			for b.Loop() {
+			for i := 0; b.Loop(); i++ {
+				asked := strings.Replace(path, "NNNN", fmt.Sprintf("%04d", i%1000), 1)
 				began := time.Now()
-				if got := visitor.get(path); got.status != http.StatusOK {
+				if got := visitor.get(asked); got.status != http.StatusOK {
 					b.Fatal(got.status)
 				}
 				took = append(took, time.Since(began))

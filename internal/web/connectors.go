@@ -1,10 +1,12 @@
 package web
 
 import (
+	"cmp"
 	"context"
 	"io/fs"
 	"net/url"
 	"regexp"
+	"slices"
 	"strings"
 	"sync"
 
@@ -254,22 +256,11 @@ func (s *Server) connectorList(ctx context.Context, v *visit) (reply, error) {
 	default:
 		p.Credential = ""
 	}
-	var err error
-	if p.Tally, err = s.tally(ctx, v, f); err != nil {
-		return reply{}, err
-	}
-	if p.Credential == "" {
-		kept := f
-		kept.Types, kept.Statuses = []string{connector.TypeKubernetes}, []connector.Status{connector.Unknown} // they have no other
-		n, err := s.Connectors.Tally(ctx, v.who, kept)
-		if err != nil {
-			return reply{}, err
-		}
-		p.Tally.Kept = n[connector.Unknown]
-	}
-	wanted := p.segments(f)
 	number := v.number("page", 1, 1_000_000)
-	list, total, err := s.segments(ctx, v, wanted, (number-1)*pageSize)
+	list, total, few, err := s.few(ctx, &p, f, number)
+	if err == nil && !few {
+		list, total, err = s.many(ctx, &p, f, number)
+	}
 	if err != nil {
 		return reply{}, err
 	}
@@ -279,6 +270,72 @@ func (s *Server) connectorList(ctx context.Context, v *visit) (reply, error) {
 	p.Pages = pagesOf(number, len(list), total, "connector", "connectors", func(page string) string { return p.address("page", page) })
 	p.Live = liveOfPage(v, viewList, p.Rows...)
 	return reply{title: "Connectors", here: "Connectors", body: connectorsView(p)}, nil
+}
+
+// many reads one page of a long list, and counts what it is a page of.
+func (s *Server) many(ctx context.Context, p *connectorsPage, f connector.Filter, number int) (_ []connector.Stored, total int, err error) {
+	if p.Tally, err = s.tally(ctx, p.v, f); err != nil {
+		return nil, 0, err
+	}
+	if p.Credential == "" {
+		kept := f
+		kept.Types, kept.Statuses = []string{connector.TypeKubernetes}, []connector.Status{connector.Unknown} // they have no other
+		n, err := s.Connectors.Tally(ctx, p.v.who, kept)
+		if err != nil {
+			return nil, 0, err
+		}
+		p.Tally.Kept = n[connector.Unknown]
+	}
+	return s.segments(ctx, p.v, p.segments(f), (number-1)*pageSize)
+}
+
+// fewest is from how many on a search is no longer read as a whole.
+const fewest = 100
+
+// few is many for a search that leaves few: all are looked through once, instead of once for each count and each status. It
+// is not ok when there are more.
+func (s *Server) few(ctx context.Context, p *connectorsPage, f connector.Filter, number int) (page []connector.Stored, total int, ok bool, err error) {
+	if p.Search == "" {
+		return nil, 0, false, nil
+	}
+	if f.Limit, f.Uncounted = fewest, true; p.Credential == "" {
+		f.Types = nil
+	}
+	if p.Sort == sortByTime {
+		f.Sort, f.Descending = connector.ByActivity, true
+	}
+	all, _, err := s.Connectors.Connectors(ctx, p.v.who, f)
+	if err != nil || len(all) == fewest {
+		return nil, 0, false, err
+	}
+	var list []connector.Stored
+	known := p.Status == wordKept || slices.ContainsFunc(order(), func(status connector.Status) bool { return statusWord(status) == p.Status })
+	if !known {
+		p.Status = ""
+	}
+	for _, c := range all {
+		word := statusWord(c.Status)
+		if c.Type() == connector.TypeKubernetes {
+			word = wordKept
+		}
+		p.Tally.add(c)
+		if p.Status == "" || p.Status == word {
+			list = append(list, c)
+		}
+	}
+	if p.Sort == "" { // where two are equal, the order of the search stays
+		slices.SortStableFunc(list, func(a, b connector.Stored) int { return cmp.Compare(place(a), place(b)) })
+	}
+	begin := min((number-1)*pageSize, len(list))
+	return list[begin:min(begin+pageSize, len(list))], len(list), true, nil
+}
+
+// place is where a list that has trouble first has a connector: those of clusters come last.
+func place(c connector.Stored) int {
+	if c.Type() == connector.TypeKubernetes {
+		return len(order())
+	}
+	return slices.Index(order(), c.Status)
 }
 
 // stretch is a part of a list, of which it is known how many there are.

@@ -8,11 +8,13 @@ import (
 	"net/http"
 	"net/url"
 	"regexp"
+	"slices"
 	"strconv"
 	"strings"
 	"testing"
 	"time"
 
+	"github.com/google/go-cmp/cmp"
 	"golang.org/x/net/html"
 
 	"github.com/belay-dev/belay/internal/audit"
@@ -483,5 +485,80 @@ func TestProgress(t *testing.T) {
 	p.Clock.Move(time.Second)
 	p.test(t, c, p.breaks)
 	for row := list.next(t, "row").HTML; !strings.Contains(row, "Failing"); row = list.next(t, "row").HTML {
+	}
+}
+
+// A search that leaves few is read in another way than one that leaves many: both must say the same.
+func TestSearchesOfFewAndOfMany(t *testing.T) {
+	t.Parallel()
+	p := serve(t)
+	for i := range 130 {
+		c := connector.Connector{ID: fmt.Sprintf("n%03d", i)}
+		if i%10 == 7 {
+			c.Credential = connector.Kubernetes{Spec: []byte(`{"credential":{"type":"InheritFromDelegate"}}`)}
+		}
+		c = p.add(t, c)
+		p.Clock.Move(time.Second)
+		switch {
+		case c.Type() == connector.TypeKubernetes:
+		case i%3 == 0:
+			p.test(t, c, p.breaks)
+		case i%3 == 1:
+			p.test(t, c, p.holds)
+		}
+	}
+	b := p.signIn(t, p.Viewer)
+	link, counts := regexp.MustCompile(`<tr role="row" id="c-//(\w+)"`), regexp.MustCompile(`class="count">([\d,]+)<`)
+	// rows are all pages of a list.
+	rows := func(query string) (ids []string) {
+		for page := 1; ; page++ {
+			found := link.FindAllStringSubmatch(b.get("/ui/connectors?page="+strconv.Itoa(page)+"&"+query).body, -1)
+			for _, one := range found {
+				ids = append(ids, one[1])
+			}
+			if len(found) < 25 {
+				return ids
+			}
+		}
+	}
+	for _, more := range []string{"", "&status=failing", "&status=stored", "&sort=name", "&sort=activity", "&sort=activity&status=connected", "&credential=own", "&status=nonsense", "&credential=given"} {
+		var want []string
+		many := rows("search=n" + more)
+		for _, id := range many {
+			if strings.HasPrefix(id, "n04") || strings.HasPrefix(id, "n05") {
+				want = append(want, id)
+			}
+		}
+		var got []string
+		for _, few := range []string{"n04", "n05"} {
+			got = append(got, rows("search="+few+more)...)
+		}
+		slices.Sort(want)
+		slices.Sort(got)
+		if diff := cmp.Diff(want, got); diff != "" {
+			t.Errorf("%s: few and many differ (-many +few)\n%s", more, diff)
+		}
+		// The order, too.
+		var inMany []string
+		few := rows("search=n04" + more)
+		for _, id := range many {
+			if slices.Contains(few, id) {
+				inMany = append(inMany, id)
+			}
+		}
+		if diff := cmp.Diff(inMany, few); diff != "" {
+			t.Errorf("%s: the order of few and many differs (-many +few)\n%s", more, diff)
+		}
+	}
+	if len(rows("search=n")) != 130 || len(rows("search=n04")) != 10 {
+		t.Fatal("the searches are not of many and of few")
+	}
+	// 42, 45 and 48 fail, 41 and 44 were not tested, 47 is a cluster's.
+	var all []string
+	for _, found := range counts.FindAllStringSubmatch(b.get("/ui/connectors?search=n04").body, -1) {
+		all = append(all, found[1])
+	}
+	if want := []string{"10", "3", "0", "2", "4", "1"}; !slices.Equal(all, want) {
+		t.Errorf("all, failing, attention, untested, connected and stored are %v, want %v", all, want)
 	}
 }

@@ -36,6 +36,22 @@ func (t tally) of(s connector.Status) int {
 	return t.Untested
 }
 
+// add counts one.
+func (t *tally) add(c connector.Stored) {
+	switch {
+	case c.Type() == connector.TypeKubernetes:
+		t.Kept++
+	case c.Status == connector.Failing:
+		t.Failing++
+	case c.Status == connector.Partial:
+		t.Attention++
+	case c.Status == connector.Success:
+		t.Connected++
+	default:
+		t.Untested++
+	}
+}
+
 // tally counts the connectors that a filter leaves.
 func (s *Server) tally(ctx context.Context, v *visit, f connector.Filter) (tally, error) {
 	n, err := s.Connectors.Tally(ctx, v.who, f)

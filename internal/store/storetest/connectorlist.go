@@ -182,6 +182,10 @@ func connectorLists() checks {
 				must(t, err)
 				same(t, total, 23)
 				joined = append(joined, each(list, shortID)...)
+				uncounted, none, err := s.Connectors(ctx, connector.Filter{Scope: prj1(), Offset: offset, Limit: 5, Uncounted: true})
+				must(t, err)
+				same(t, none, 0)
+				same(t, each(uncounted, shortID), each(list, shortID))
 			}
 			same(t, joined, each(all, shortID))
 		},
