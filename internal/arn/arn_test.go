@@ -50,6 +50,21 @@ func TestPartitionOf(t *testing.T) {
 	}
 }
 
+func TestRegions(t *testing.T) {
+	t.Parallel()
+	all := arn.Regions()
+	seen := map[string]bool{}
+	for _, r := range all {
+		if !arn.KnownRegion(r) || seen[r] {
+			t.Errorf("%s is not known, or there twice", r)
+		}
+		seen[r] = true
+	}
+	if p, ok := arn.PartitionOf(all[0]); !ok || p.ID != "aws" || !seen["us-gov-west-1"] || !seen["cn-north-1"] {
+		t.Errorf("the Regions are %v", all)
+	}
+}
+
 func FuzzParse(f *testing.F) {
 	f.Add("arn:aws:iam::123456789012:role/a:b")
 	f.Fuzz(func(t *testing.T, text string) {

@@ -1,6 +1,7 @@
 package arn
 
 import (
+	"maps"
 	"slices"
 	"strings"
 )
@@ -144,4 +145,13 @@ func regionForm(region string) bool {
 		}
 	}
 	return true
+}
+
+// Regions are the Regions that the table knows, those of standard AWS first, each partition's by name.
+func Regions() []string {
+	var all []string
+	for _, id := range slices.Sorted(maps.Keys(partitions)) { // aws is the first in this order too
+		all = append(all, slices.Sorted(slices.Values(partitions[id].Regions))...)
+	}
+	return all
 }

@@ -41,7 +41,7 @@ type Connector struct {
 	Proxy    bool
 	ProxyURL string
 
-	Revision  int64 // counts the changes, from 1
+	Revision  int64 // counts the changes, from 1; of a change to make, what it was made from, or 0 for whatever there is
 	CreatedAt time.Time
 	UpdatedAt time.Time
 }

@@ -174,7 +174,8 @@ func (s *Service) Create(ctx context.Context, who audit.Caller, c Connector) (St
 	return s.Store.Connector(ctx, c.Scope, c.ID)
 }
 
-// Update replaces a connector. Its sessions are dropped everywhere, because its revision changes.
+// Update replaces a connector. Its sessions are dropped everywhere, because its revision changes. With a Revision, it fails
+// with Conflict when the stored connector has another: somebody changed it since it was read.
 func (s *Service) Update(ctx context.Context, who audit.Caller, c Connector) (Stored, error) {
 	if err := s.Audit.Allow(ctx, who, audit.ConnectorUpdate, c.Scope, target(c.ID)); err != nil {
 		return Stored{}, err
@@ -183,6 +184,9 @@ func (s *Service) Update(ctx context.Context, who audit.Caller, c Connector) (St
 		return Stored{}, err
 	}
 	_, err := s.Store.UpdateConnector(ctx, c.Scope, c.ID, func(old Connector) (Connector, error) {
+		if c.Revision != 0 && c.Revision != old.Revision {
+			return Connector{}, fault.New(fault.Conflict, "connector %q was changed since it was read: it has revision %d, and the change is for revision %d; read it again", c.ID, old.Revision, c.Revision)
+		}
 		c.CreatedAt, c.UpdatedAt, c.Revision = old.CreatedAt, s.Now().UTC(), old.Revision+1
 		return c, nil
 	})

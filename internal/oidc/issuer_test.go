@@ -8,6 +8,7 @@ import (
 	"encoding/json"
 	"os"
 	"path/filepath"
+	"reflect"
 	"strings"
 	"testing"
 	"time"
@@ -149,6 +150,14 @@ func TestTrustPolicy(t *testing.T) {
 		trust, err := w.Issuer.TrustPolicy(t.Context(), w.caller(audit.Viewer), tt.at, "aws")
 		if err != nil {
 			t.Fatal(err)
+		}
+		// It is the same before the connector is saved.
+		stored, err := w.Connectors.Connector(t.Context(), w.admin(), tt.at, "aws")
+		if err != nil {
+			t.Fatal(err)
+		}
+		if draft, err := w.Issuer.TrustFor(t.Context(), w.caller(audit.Viewer), stored.Connector); err != nil || !reflect.DeepEqual(draft, trust) {
+			t.Errorf("%s: of a draft: %+v, %v", name, draft, err)
 		}
 		policy := json.RawMessage(bytes.ReplaceAll(trust.Policy, []byte(w.Account), []byte("ACCOUNT")))
 		anonymous := func(text string) string { return strings.ReplaceAll(text, w.Account, "ACCOUNT") }

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/belay-dev/belay/internal/audit"
+	"github.com/belay-dev/belay/internal/connector"
 	"github.com/belay-dev/belay/internal/fault"
 	"github.com/belay-dev/belay/internal/oidc"
 	"github.com/belay-dev/belay/internal/secret"
@@ -437,6 +438,10 @@ func TestWhoMay(t *testing.T) {
 	for what, do := range map[string]func(who audit.Caller) error{
 		"the issuer":       func(who audit.Caller) error { _, err := w.Issuer.View(ctx, who); return err },
 		"the trust policy": func(who audit.Caller) error { _, err := w.Issuer.TrustPolicy(ctx, who, w.at(), "aws"); return err },
+		"the trust policy of a draft": func(who audit.Caller) error {
+			_, err := w.Issuer.TrustFor(ctx, who, connector.Connector{Scope: w.at(), ID: "draft", Credential: connector.OIDC{RoleARN: role}})
+			return err
+		},
 	} {
 		if err := do(w.caller(audit.Viewer)); err != nil {
 			t.Errorf("%s: %v", what, err)

@@ -39,6 +39,18 @@ func (s *Service) TrustPolicy(ctx context.Context, who audit.Caller, at scope.Sc
 	return trustOf(c, issuer)
 }
 
+// TrustFor is the trust policy of the role of a connector that may not be saved yet.
+func (s *Service) TrustFor(ctx context.Context, who audit.Caller, c connector.Connector) (Trust, error) {
+	if err := s.Audit.Allow(ctx, who, audit.OIDCRead, c.Scope, "oidc"); err != nil {
+		return Trust{}, err
+	}
+	issuer, err := s.issuer(ctx, c.Scope.Account)
+	if err != nil {
+		return Trust{}, err
+	}
+	return trustOf(c, issuer)
+}
+
 func trustOf(c connector.Connector, issuer Issuer) (Trust, error) {
 	use, _ := UseOf(c, ConnectorValidation, "", time.Time{})
 	credential, _ := c.Credential.(connector.OIDC)
