@@ -6,7 +6,6 @@ import (
 	"context"
 	"fmt"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"strings"
 	"sync"
@@ -15,6 +14,7 @@ import (
 
 	"github.com/chromedp/chromedp"
 
+	"github.com/belay-dev/belay/internal/belaytest"
 	"github.com/belay-dev/belay/internal/connector"
 	"github.com/belay-dev/belay/internal/delegate"
 )
@@ -22,28 +22,7 @@ import (
 // chromium starts a browser for the test. It is looked for on PATH.
 func chromium(t *testing.T) context.Context {
 	t.Helper()
-	var program string
-	for _, name := range []string{"chromium", "chromium-browser", "google-chrome"} {
-		if found, err := exec.LookPath(name); err == nil {
-			program = found
-			break
-		}
-	}
-	if program == "" {
-		const missing = "no chromium on PATH; Debian has it as the package chromium"
-		if os.Getenv("CI") == "true" {
-			t.Fatal(missing)
-		}
-		t.Skip(missing)
-	}
-	options := append(chromedp.DefaultExecAllocatorOptions[:], chromedp.ExecPath(program), chromedp.NoSandbox, chromedp.Flag("force-color-profile", "srgb"))
-	ctx, cancel := chromedp.NewExecAllocator(t.Context(), options...)
-	t.Cleanup(cancel)
-	ctx, cancel = chromedp.NewContext(ctx)
-	t.Cleanup(cancel)
-	ctx, cancel = context.WithTimeout(ctx, 10*time.Minute)
-	t.Cleanup(cancel)
-	return ctx
+	return belaytest.Chromium(t, 10*time.Minute)
 }
 
 // drive does actions, and fails the test where one fails.
@@ -64,35 +43,8 @@ func ask[T any](ctx context.Context, t *testing.T, a chromedp.Action[T]) T {
 	return v
 }
 
-// complaints are what the browser says against the pages: scripts that throw, breaches of the content security policy. Call
-// it before the first page, and what it gives after the last.
-func complaints(ctx context.Context) func() []string {
-	var mu sync.Mutex
-	var all []string
-	messages := chromedp.Console(ctx)
-	ctx, stop := context.WithCancel(ctx)
-	done := make(chan struct{})
-	go func() {
-		defer close(done)
-		for m, err := range messages {
-			if err != nil || ctx.Err() != nil {
-				return
-			}
-			// That a page answers 404 is said to be an error as well, and here it is wanted.
-			if (m.Type == chromedp.ConsoleError || m.IsException()) && !strings.Contains(m.String(), "Failed to load resource") {
-				mu.Lock()
-				all = append(all, m.String())
-				mu.Unlock()
-			}
-		}
-	}()
-	return func() []string {
-		stop()
-		mu.Lock()
-		defer mu.Unlock()
-		return all
-	}
-}
+// complaints are what the browser says against the pages.
+func complaints(ctx context.Context) func() []string { return belaytest.Complaints(ctx) }
 
 // enter signs in through the form.
 func (p *pages) enter(ctx context.Context, t *testing.T, key string) {

@@ -56,6 +56,10 @@ type connectors interface {
 	Update(ctx context.Context, who audit.Caller, c connector.Connector) (connector.Stored, error)
 	// Selecting are the connectors that a delegate may work for, and whether there are more.
 	Selecting(ctx context.Context, who audit.Caller, sel connector.Selection, limit int) ([]connector.Stored, bool, error)
+	// Update fails with Conflict when the connector has another revision than the change was made from.
+	Update(ctx context.Context, who audit.Caller, c connector.Connector) (connector.Stored, error)
+	// Gate says which feature flag keeps a connector from being used.
+	Gate(ctx context.Context, c connector.Connector) (*connector.NotRun, error)
 }
 
 type preflights interface {
@@ -100,12 +104,16 @@ type organizations interface {
 
 type secrets interface {
 	Secrets(ctx context.Context, who audit.Caller, f secret.Filter) ([]secret.Secret, int, error)
+	Secret(ctx context.Context, who audit.Caller, at scope.Scope, id string) (secret.Secret, error)
+	Create(ctx context.Context, who audit.Caller, sec secret.Secret, value secret.Value) (secret.Secret, error)
 }
 
 type issuer interface {
 	View(ctx context.Context, who audit.Caller) (oidc.View, error)
 	// TrustPolicy fails with Invalid for a connector that does not use OIDC.
 	TrustPolicy(ctx context.Context, who audit.Caller, at scope.Scope, id string) (oidc.Trust, error)
+	// TrustFor is TrustPolicy for a connector that may not be saved. It fails with Invalid when the role's ARN is none.
+	TrustFor(ctx context.Context, who audit.Caller, c connector.Connector) (oidc.Trust, error)
 }
 
 type trail interface {
@@ -134,6 +142,7 @@ type Server struct {
 	Now           func() time.Time
 
 	sessions sessions
+	drafts   drafts
 	streams  streams
 	feed     feed
 }
@@ -143,7 +152,7 @@ type page func(ctx context.Context, v *visit) (reply, error)
 
 // Handler answers /, /ui and all below it.
 func (s *Server) Handler() http.Handler {
-	s.sessions.now = s.Now
+	s.sessions.now, s.drafts.now = s.Now, s.Now
 	s.streams.end = make(chan struct{})
 	mux := http.NewServeMux()
 	mux.HandleFunc("GET /ui/static/{sum}/{name}", asset)
@@ -158,20 +167,26 @@ func (s *Server) Handler() http.Handler {
 		"GET /ui/secrets": s.secretNames,
 		"GET /ui/audit":   s.auditLog,
 
-		"GET /ui/connectors":                 s.connectorList,
-		"GET /ui/new/connector":              s.newConnector,
-		"POST /ui/new/connector":             s.createConnector,
-		"GET /ui/connectors/{id}":            s.connectorHealth,
-		"GET /ui/connectors/{id}/preflight":  s.connectorPreflight,
-		"POST /ui/connectors/{id}/preflight": s.runPreflight,
-		"GET /ui/connectors/{id}/yaml":       s.connectorYAML,
-		"GET /ui/connectors/{id}/settings":   s.connectorSettings,
-		"GET /ui/connectors/{id}/used":       s.connectorUsers,
-		"GET /ui/connectors/{id}/audit":      s.connectorAudit,
-		"POST /ui/connectors/{id}/test":      s.runTest,
-		"POST /ui/connectors/{id}/remedy":    s.applyRemedy,
-		"GET /ui/connectors/{id}/delete":     s.confirmDelete,
-		"POST /ui/connectors/{id}/delete":    s.deleteConnector,
+		"GET /ui/connectors":                   s.connectorList,
+		"GET /ui/connectors/{id}":              s.connectorHealth,
+		"GET /ui/connectors/{id}/preflight":    s.connectorPreflight,
+		"POST /ui/connectors/{id}/preflight":   s.runPreflight,
+		"GET /ui/connectors/{id}/yaml":         s.connectorYAML,
+		"GET /ui/connectors/{id}/settings":     s.connectorSettings,
+		"GET /ui/connectors/{id}/used":         s.connectorUsers,
+		"GET /ui/connectors/{id}/audit":        s.connectorAudit,
+		"POST /ui/connectors/{id}/test":        s.runTest,
+		"POST /ui/connectors/{id}/remedy":      s.applyRemedy,
+		"GET /ui/connectors/{id}/delete":       s.confirmDelete,
+		"POST /ui/connectors/{id}/delete":      s.deleteConnector,
+		"GET /ui/new/connector":                s.wizardStep,
+		"POST /ui/new/connector":               s.wizardAnswer,
+		"GET /ui/new/connector/{step}":         s.wizardStep,
+		"POST /ui/new/connector/{step}":        s.wizardAnswer,
+		"GET /ui/connectors/{id}/edit":         s.wizardStep,
+		"POST /ui/connectors/{id}/edit":        s.wizardAnswer,
+		"GET /ui/connectors/{id}/edit/{step}":  s.wizardStep,
+		"POST /ui/connectors/{id}/edit/{step}": s.wizardAnswer,
 
 		"GET /ui/delegates":                       s.delegateList,
 		"GET /ui/delegates/{id}":                  s.delegatePage,

@@ -30,7 +30,10 @@ func every() []string {
 		"/ui/connectors/payments_prod/settings?at=org1%2Fprj1", "/ui/connectors/payments_prod/used?at=org1%2Fprj1", "/ui/connectors/payments_prod/audit?at=org1%2Fprj1",
 		"/ui/connectors/shop_cluster", "/ui/connectors/search_dev/used", "/ui/connectors?sort=name&status=failing", "/ui/connectors?status=stored", "/ui/connectors?sort=activity",
 		"/ui/connectors/payments_prod/delete?at=org1%2Fprj1", "/ui/connectors/search_dev", "/ui/connectors/risk_batch", "/ui/connectors/orders_eu_1",
-		"/ui/new/connector", "/ui/new/connector?org=org1&project=prj1", "/ui/delegates", "/ui/delegates/tokens", "/ui/permissions", "/ui/permissions/builder", "/ui/permissions/lint", "/ui/permissions/simulate",
+		"/ui/new/connector", "/ui/new/connector?org=org1&project=prj1", "/ui/new/connector/yaml", "/ui/connectors/payments_prod/edit?at=org1%2Fprj1", "/ui/connectors/payments_prod/edit/credentials?at=org1%2Fprj1",
+		"/ui/connectors/payments_prod/edit/access?at=org1%2Fprj1&format=terraform", "/ui/connectors/payments_prod/edit/connectivity?at=org1%2Fprj1", "/ui/connectors/payments_prod/edit/test?at=org1%2Fprj1",
+		"/ui/connectors/payments_prod/edit/yaml?at=org1%2Fprj1", "/ui/connectors/risk_batch/edit/test", "/ui/connectors/orders_eu_1/edit/test", "/ui/connectors/search_dev/edit/test",
+		"/ui/delegates", "/ui/delegates/tokens", "/ui/permissions", "/ui/permissions/builder", "/ui/permissions/lint", "/ui/permissions/simulate",
 		"/ui/permissions/builder?capability=s3-read&buckets=artifacts&format=terraform", "/ui/permissions/builder?capability=s3-cross-account&buckets=artifacts&account=12&simulate=built",
 		"/ui/permissions?search=nothing-has-this", "/ui/permissions/capabilities/lambda", "/ui/permissions/simulate?ask=1&principal=arn:aws:iam::111122223333:role/x&action=s3:GetObject&resource=arn:aws:s3:::a/b",
 		"/ui/permissions/trust", "/ui/permissions/trust?for=irsa&make=1", "/ui/permissions/trust/explain", "/ui/permissions/trust/explain?connector=org1/prj1/payments_prod",
@@ -338,10 +341,10 @@ func TestForgery(t *testing.T) {
 		"an older browser, our page":    {token, map[string]string{"Sec-Fetch-Site": "", "Origin": p.url}, 303},
 		"our page":                      {token, nil, 303},
 	} {
-		for _, path := range []string{"/ui/connectors/c1/test", "/ui/connectors/c1/preflight"} {
+		for _, path := range []string{"/ui/connectors/c1/test", "/ui/connectors/c1/preflight", "/ui/connectors/c1/edit/test"} {
 			before := p.trail(t)
 			p.Clock.Move(time.Second)
-			if got := b.do(http.MethodPost, path, url.Values{"token": {tt.token}}, tt.header); got.status != tt.status {
+			if got := b.do(http.MethodPost, path, url.Values{"token": {tt.token}, "do": {"retest"}}, tt.header); got.status != tt.status {
 				t.Errorf("%s: %s: %d, want %d", name, path, got.status, tt.status)
 			}
 			if changed := p.trail(t) != before; changed != (tt.status == 303) {
@@ -551,18 +554,7 @@ func TestNothingInjects(t *testing.T) {
 			"trust": {trusted}, "caller": {"arn:aws:iam::111122223333:role/x"}, "externalId": {evil}, "claims": {evil + "=" + evil}, "tags": {evil + "=" + evil}, "sourceIdentity": {evil},
 		}))
 	}
-	for _, do := range []string{"preview", "save"} {
-		form := url.Values{"do": {do}}
-		for _, field := range []string{
-			"name", "identifier", "description", "credential", "accessKey", "secretKeyRef", "sessionTokenRef", "iamRoleArn", "crossAccountRoleArn", "externalId", "region",
-			"delegateSelectors", "mode",
-		} {
-			form.Set(field, evil)
-		}
-		harmless(t, "new connector, "+do, b.post("/ui/new/connector", form))
-		form.Set("credential", "ManualConfig")
-		harmless(t, "new connector, "+do, b.post("/ui/new/connector", form))
-	}
+	wizardInjects(t, b, evil)
 	harmless(t, "delete", b.post("/ui/connectors/c1/delete", url.Values{"confirm": {evil}}))
 	stranger := p.browser(t)
 	harmless(t, "sign in", stranger.get("/ui/signin?next="+q))
