@@ -53,7 +53,6 @@ type connectors interface {
 	Tests(ctx context.Context, who audit.Caller, at scope.Scope, id string, limit int) ([]connector.Test, error)
 	Delete(ctx context.Context, who audit.Caller, at scope.Scope, id string) error
 	Create(ctx context.Context, who audit.Caller, c connector.Connector) (connector.Stored, error)
-	Update(ctx context.Context, who audit.Caller, c connector.Connector) (connector.Stored, error)
 	// Selecting are the connectors that a delegate may work for, and whether there are more.
 	Selecting(ctx context.Context, who audit.Caller, sel connector.Selection, limit int) ([]connector.Stored, bool, error)
 	// Update fails with Conflict when the connector has another revision than the change was made from.

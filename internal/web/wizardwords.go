@@ -120,6 +120,14 @@ func (w wizard) Hidden() bool {
 	return had != "" && w.conn.CrossAccount != nil && w.conn.CrossAccount.ExternalID == had && w.Value("externalId") == ""
 }
 
+// ChangeTo is where the connector is changed: step by step, or as YAML where there is no form for it.
+func (p connectorPage) ChangeTo() string {
+	if p.Kept {
+		return p.To("/edit/" + stepYAML)
+	}
+	return p.To("/edit")
+}
+
 // yamlLines is the code of a file of ours. Its text is that of the lines, to the letter.
 func yamlLines(title string, lines []codeLine) templ.Component {
 	return templ.ComponentFunc(func(_ context.Context, w io.Writer) error {
