@@ -401,6 +401,15 @@ func (s *Server) fill(ctx context.Context, w *wizard) error {
 		}
 	case stepTest:
 		w.review()
+		if w.conn.OnDelegate() && !w.Tested() {
+			got, err := s.choose(ctx, w.v, w.conn)
+			if err != nil {
+				return err
+			}
+			if got.Mark.Class != "ok" {
+				w.Warnings = append(w.Warnings, got.Words+" The connector can be saved all the same, and is tested when one is there.")
+			}
+		}
 	}
 	return nil
 }

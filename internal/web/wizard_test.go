@@ -426,6 +426,8 @@ func TestWizardDelegates(t *testing.T) {
 	path := b.walk("/ui/new/connector", url.Values{"name": {"n"}}, url.Values{"credential": {"Irsa"}}, url.Values{}).header.Get("Location")
 	inOrder(t, b.post(path, url.Values{"do": {"preview"}, "delegateSelectors": {"eks, prod"}}).body, "only a delegate can use it", "1 delegate matches now", "eks-prod-1", "ecs-shared (task-7f3c): lacks eks and prod", "silent for 22 min")
 	inOrder(t, b.post(path, url.Values{"do": {"preview"}, "delegateSelectors": {"frankfurt"}}).body, "No delegate has the tag frankfurt.")
+	last := b.walk(path, url.Values{"delegateSelectors": {"frankfurt"}}).header.Get("Location")
+	inOrder(t, b.get(last).body, "No delegate has the tag frankfurt. The connector can be saved all the same", "What will be saved", "Save and test")
 }
 
 // The secret access key is stored in place: its value goes into the service, and into no page, address, log or answer.
