@@ -51,7 +51,8 @@ type wizard struct {
 	Conflict *conflict
 	Facts    []answered
 	Outcome  *outcome
-	Changed  bool // the draft says other than what is stored
+	Health   *healthBody // what the connector's own page shows, while the draft says nothing else
+	Changed  bool        // the draft says other than what is stored
 	conn     connector.Connector
 }
 
@@ -73,16 +74,11 @@ type conflict struct {
 	Revision string
 }
 
-// outcome is the last test as the last step shows it.
+// outcome is the last test of what is changed.
 type outcome struct {
-	Test     *connector.Test
-	Mark     mark
-	At       ago
-	Hops     []hop
-	Running  []hop
-	Steps    []step
-	Evidence []fact
-	Old      bool // it was of an earlier state of the connector
+	Test *connector.Test // nil: there was none
+	Mark mark
+	Old  bool // it was of an earlier state of the connector
 }
 
 // Value is the answer to a field.
@@ -372,7 +368,7 @@ func (s *Server) fill(ctx context.Context, w *wizard) error {
 			return err
 		}
 		w.Changed = was != now
-		w.Outcome = outcomeOf(w.v, *w.Stored)
+		w.Outcome = outcomeOf(*w.Stored)
 	}
 	if w.Step == stepYAML {
 		if w.Text == "" {
@@ -409,6 +405,13 @@ func (s *Server) fill(ctx context.Context, w *wizard) error {
 			if got.Mark.Class != "ok" {
 				w.Warnings = append(w.Warnings, got.Words+" The connector can be saved all the same, and is tested when one is there.")
 			}
+		}
+		if w.Stored != nil && !w.Changed && !w.Outcome.Old {
+			b, err := s.health(ctx, w.v, *w.Stored)
+			if err != nil {
+				return err
+			}
+			w.Health = &b
 		}
 	}
 	return nil
@@ -461,17 +464,6 @@ func (w *wizard) review() {
 	}
 }
 
-// Hops are the line of the draft: what the last test said of it, or what a test would go along.
-func (w wizard) Hops() []hop {
-	if w.Outcome != nil && !w.Changed {
-		return w.Outcome.Hops
-	}
-	return hopsOf(w.conn)
-}
-
-// Running is the line while the draft is tested.
-func (w wizard) Running() []hop { return running(w.conn) }
-
 // Waits says how long the connector waits between tries.
 func (w wizard) Waits() string { return waits(w.conn) }
 
@@ -486,22 +478,9 @@ func (w wizard) Says() string {
 	return w.Stored.Name + ": " + w.Outcome.Mark.Word
 }
 
-func outcomeOf(v *visit, c connector.Stored) *outcome {
-	t := c.LastTest
-	o := &outcome{Test: t, Mark: markOf(c.Status), Hops: lineOf(c.Connector, t)}
-	if t == nil {
-		return o
-	}
-	o.At, o.Old = since(v.now, t.EndedAt), t.Revision != c.Revision
-	if o.Old {
-		o.Hops = hopsOf(c.Connector)
-	}
-	if d := t.Diagnosis; d != nil {
-		o.Steps = stepsOf(d.Remedy)
-		for _, f := range d.Evidence {
-			o.Evidence = append(o.Evidence, factOf(f))
-		}
-	}
+func outcomeOf(c connector.Stored) *outcome {
+	o := &outcome{Test: c.LastTest, Mark: markOf(c.Status)}
+	o.Old = o.Test != nil && o.Test.Revision != c.Revision
 	return o
 }
 

@@ -89,20 +89,6 @@ func (w wizard) VerbTitle() string {
 	return "Test now"
 }
 
-// LineTitle says what the line shows.
-func (w wizard) LineTitle() string {
-	if !w.Tested() {
-		return "What the test goes along"
-	}
-	switch w.Outcome.Mark.Class {
-	case "fail":
-		return "Where it breaks"
-	case "idle":
-		return "Not tested yet"
-	}
-	return "It holds"
-}
-
 // ReviewTitle is the head of the answers.
 func (w wizard) ReviewTitle() string {
 	switch {
