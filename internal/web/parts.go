@@ -114,7 +114,15 @@ func linesOf(text string) []codeLine {
 func codeLines(title string, lines []codeLine) templ.Component {
 	return templ.ComponentFunc(func(_ context.Context, w io.Writer) error {
 		var b strings.Builder
-		isJSON := len(lines) > 0 && strings.IndexAny(strings.TrimSpace(lines[0].Text)+" ", `{}[]"`) == 0
+		paint := html.EscapeString
+		if len(lines) > 0 {
+			switch first := strings.TrimSpace(lines[0].Text); {
+			case strings.IndexAny(first+" ", `{}[]"`) == 0:
+				paint = colouredJSON
+			case strings.HasSuffix(first, ":") && !strings.Contains(first, " "):
+				paint = colouredYAML
+			}
+		}
 		b.WriteString(`<pre tabindex="0" role="region" aria-label="` + html.EscapeString(title) + `"><code>`)
 		for _, l := range lines {
 			tag, class := "span", "l"
@@ -125,7 +133,7 @@ func codeLines(title string, lines []codeLine) templ.Component {
 			default:
 				tag, class = "mark", "l "+l.Class
 			}
-			b.WriteString("<" + tag + ` class="` + class + `">` + coloured(l.Text, isJSON) + "\n</" + tag + ">")
+			b.WriteString("<" + tag + ` class="` + class + `">` + paint(l.Text) + "\n</" + tag + ">")
 		}
 		b.WriteString("</code></pre>")
 		_, err := io.WriteString(w, b.String())
@@ -133,11 +141,29 @@ func codeLines(title string, lines []codeLine) templ.Component {
 	})
 }
 
-// coloured is a line of code; in JSON, names and strings have their colours.
-func coloured(line string, isJSON bool) string {
-	if !isJSON {
+// colouredYAML tells the key of a line from its value. It knows what document.Write writes; another line stays as it is.
+func colouredYAML(line string) string {
+	rest := strings.TrimLeft(line, " ")
+	indent := line[:len(line)-len(rest)]
+	if item, ok := strings.CutPrefix(rest, "- "); ok {
+		return indent + "- " + inSpan("s", item)
+	}
+	key, value, ok := strings.Cut(rest, ":")
+	if !ok || strings.ContainsAny(key, " \"'") || value != "" && !strings.HasPrefix(value, " ") {
 		return html.EscapeString(line)
 	}
+	return indent + inSpan("k", key) + ":" + inSpan("s", value)
+}
+
+func inSpan(class, text string) string {
+	if text == "" {
+		return ""
+	}
+	return `<span class="` + class + `">` + html.EscapeString(text) + "</span>"
+}
+
+// colouredJSON gives names and strings in a line their colours.
+func colouredJSON(line string) string {
 	var b strings.Builder
 	rest := line
 	for {
@@ -157,7 +183,7 @@ func coloured(line string, isJSON bool) string {
 		if strings.HasPrefix(strings.TrimLeft(rest[end:], " "), ":") {
 			class = "k"
 		}
-		b.WriteString(html.EscapeString(rest[:start]) + `<span class="` + class + `">` + html.EscapeString(rest[start:end]) + "</span>")
+		b.WriteString(html.EscapeString(rest[:start]) + inSpan(class, rest[start:end]))
 		rest = rest[end:]
 	}
 	return b.String() + html.EscapeString(rest)

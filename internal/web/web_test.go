@@ -602,7 +602,7 @@ func TestConnectors(t *testing.T) {
 		t.Fatalf("%d %s", got.status, got.header.Get("Location"))
 	}
 	inOrder(t, b.get(got.header.Get("Location")).body, "payments prod", "Connected", "It holds", "3 Regions enabled", "What AWS says", "444455556666")
-	inOrder(t, b.get("/ui/connectors/payments_prod/yaml?at=org1/prj1").body, "connector:", "payments_prod", "orgIdentifier: org1", "type: Aws", "Irsa")
+	inOrder(t, b.get("/ui/connectors/payments_prod/yaml?at=org1/prj1").body, "connector</span>:", "payments_prod", "orgIdentifier</span>:", "org1", "type</span>:", "Aws", "Irsa")
 }
 
 func TestManyConnectors(t *testing.T) {
@@ -688,7 +688,7 @@ func TestOverviewOfNothing(t *testing.T) {
 	if strings.Contains(viewer, "InheritFromDelegate") || !strings.Contains(viewer, "Your role reads only") {
 		t.Error("a viewer is told to make a connector")
 	}
-	inOrder(t, p.signIn(t, p.Project).get("/ui/").body, "orgIdentifier: org1", "projectIdentifier: prj1")
+	inOrder(t, p.signIn(t, p.Project).get("/ui/").body, "orgIdentifier</span>:", "org1", "projectIdentifier</span>:", "prj1")
 }
 
 func TestOverview(t *testing.T) {
@@ -818,7 +818,7 @@ func TestClustersAreKept(t *testing.T) {
 		t.Errorf("preflight: %d %s", got.status, got.header.Get("Location"))
 	}
 	page := b.get("/ui/connectors/cluster/yaml").body
-	inOrder(t, page, "Kubernetes cluster", "type: K8sCluster")
+	inOrder(t, page, "Kubernetes cluster", "type</span>:", "K8sCluster")
 	health := b.get("/ui/connectors/cluster").body
 	inOrder(t, health, "Stored", "Stored, not tested", "Kubernetes cluster")
 	if strings.Contains(page, "Test now") || strings.Contains(page, "Preflight") || strings.Contains(health, "Test now") {

@@ -1,13 +1,8 @@
 package web
 
 import (
-	"context"
-	"html"
-	"io"
 	"slices"
 	"strings"
-
-	"github.com/a-h/templ"
 
 	"github.com/belay-dev/belay/internal/audit"
 	"github.com/belay-dev/belay/internal/connector"
@@ -112,43 +107,4 @@ func (p connectorPage) ChangeTo() string {
 		return p.To("/edit/" + stepYAML)
 	}
 	return p.To("/edit")
-}
-
-// yamlLines is the code of a file of ours. Its text is that of the lines, to the letter.
-func yamlLines(title string, lines []codeLine) templ.Component {
-	return templ.ComponentFunc(func(_ context.Context, w io.Writer) error {
-		var b strings.Builder
-		b.WriteString(`<pre tabindex="0" role="region" aria-label="` + html.EscapeString(title) + `"><code>`)
-		for _, l := range lines {
-			tag, class := "span", "l"
-			if l.Class != "" {
-				tag, class = "mark", "l "+l.Class
-			}
-			b.WriteString("<" + tag + ` class="` + class + `">` + yamlText(l.Text) + "\n</" + tag + ">")
-		}
-		b.WriteString("</code></pre>")
-		_, err := io.WriteString(w, b.String())
-		return err
-	})
-}
-
-// yamlText tells the key of a line from its value. It knows what document.Write writes; another line stays as it is.
-func yamlText(line string) string {
-	rest := strings.TrimLeft(line, " ")
-	indent := line[:len(line)-len(rest)]
-	if item, ok := strings.CutPrefix(rest, "- "); ok {
-		return indent + "- " + inSpan("s", item)
-	}
-	key, value, ok := strings.Cut(rest, ":")
-	if !ok || strings.ContainsAny(key, " \"'") || value != "" && !strings.HasPrefix(value, " ") {
-		return html.EscapeString(line)
-	}
-	return indent + inSpan("k", key) + ":" + inSpan("s", value)
-}
-
-func inSpan(class, text string) string {
-	if text == "" {
-		return ""
-	}
-	return `<span class="` + class + `">` + html.EscapeString(text) + "</span>"
 }
