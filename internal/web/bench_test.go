@@ -35,6 +35,7 @@ func BenchmarkPages(b *testing.B) {
 		"search of many": "/ui/connectors?search=connector_0",
 		"last page":      "/ui/connectors?page=400",
 		"connector":      "/ui/connectors/connector_00010", "catalogue": "/ui/permissions", "audit": "/ui/audit",
+		"wizard": "/ui/connectors/connector_00010/edit/credentials", "last step": "/ui/connectors/connector_00010/edit/test",
 		"builder": "/ui/permissions/builder?capability=s3-read-write&capability=ecs&capability=lambda&buckets=artifacts&simulate=built", "capability": "/ui/permissions/capabilities/serverless-framework",
 		"trust": "/ui/permissions/trust?account=444455556666", "evidence": "/ui/permissions/evidence", "documentation": "/ui/docs/errors/BLY-2104",
 		"decision":  "/ui/permissions/simulate?ask=1&capability=s3-read-write&buckets=artifacts&simulate=built&principal=arn:aws:iam::111122223333:role/x&action=s3:ListBucket&resource=arn:aws:s3:::other",
