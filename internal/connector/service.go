@@ -121,6 +121,12 @@ type store interface {
 	// Finding fails with NotFound when nothing is kept of that test.
 	Finding(ctx context.Context, at scope.Scope, connector, test string) (Finding, error)
 	DeleteTests(ctx context.Context, keep int, before time.Time) error
+	// FailingConnectors counts AWS connectors of a scope and of those inside it, and the next four look at the same ones.
+	FailingConnectors(ctx context.Context, at scope.Scope) (int, error)
+	LastTested(ctx context.Context, at scope.Scope) (time.Time, error)
+	Reached(ctx context.Context, at scope.Scope, now time.Time, limit int) ([]Reached, int, error) // and how many accounts there are
+	Turns(ctx context.Context, at scope.Scope, limit int) ([]Turn, error)
+	Needing(ctx context.Context, at scope.Scope, limit int) ([]Stored, error)
 	// DueForTest are connectors whose next periodic test has come, without those that ignore tests; each is given to one
 	// caller only and not again before what next says.
 	DueForTest(ctx context.Context, now time.Time, next func() time.Time, limit int) ([]Stored, error)

@@ -123,3 +123,119 @@ func TestLimiter(t *testing.T) {
 		t.Fatal("no limit limits")
 	}
 }
+
+// Why a key is refused is told to whoever has the whole of it, and to nobody else.
+func TestStanding(t *testing.T) {
+	t.Parallel()
+	now := time.Date(2026, 11, 23, 12, 0, 0, 0, time.UTC)
+	s := service(t, func() time.Time { return now })
+	_, adminToken, err := s.Bootstrap(t.Context(), "acct", "admin")
+	if err != nil {
+		t.Fatal(err)
+	}
+	admin, err := s.Authenticate(t.Context(), adminToken.Reveal())
+	if err != nil {
+		t.Fatal(err)
+	}
+	grants := []audit.Grant{{Scope: scope.Scope{Account: "acct"}, Role: audit.Viewer}}
+	_, short, err := s.Create(t.Context(), admin, "short", grants, now.Add(time.Hour))
+	if err != nil {
+		t.Fatal(err)
+	}
+	gone, goneToken, err := s.Create(t.Context(), admin, "gone", grants, time.Time{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := s.Revoke(t.Context(), admin, gone.ID); err != nil {
+		t.Fatal(err)
+	}
+	now = now.Add(time.Hour)
+	for name, tt := range map[string]struct {
+		token string
+		want  identity.Standing
+	}{
+		"a good key":                        {adminToken.Reveal(), identity.Valid},
+		"an expired key":                    {short.Reveal(), identity.Expired},
+		"a revoked key":                     {goneToken.Reveal(), identity.Revoked},
+		"the id of a revoked key":           {"pat.acct." + gone.ID + ".guess", identity.Stranger},
+		"the hash of a revoked key":         {"pat.acct." + gone.ID + "." + gone.Hash, identity.Stranger},
+		"an expired key of another account": {strings.Replace(short.Reveal(), "acct", "other", 1), identity.Stranger},
+		"no key":                            {"", identity.Stranger},
+	} {
+		if got, err := s.Standing(t.Context(), tt.token); err != nil || got != tt.want {
+			t.Errorf("%s: %q, %v", name, got, err)
+		}
+	}
+}
+
+// The use of a key is written down, and not at every call.
+func TestLastUse(t *testing.T) {
+	t.Parallel()
+	start := time.Date(2026, 11, 23, 12, 0, 0, 0, time.UTC)
+	now := start
+	s := service(t, func() time.Time { return now })
+	k, token, err := s.Bootstrap(t.Context(), "acct", "admin")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, tt := range []struct{ after, want time.Duration }{
+		{0, 0}, {time.Minute, 0}, {4 * time.Minute, 0}, {5 * time.Minute, 5 * time.Minute}, {9 * time.Minute, 5 * time.Minute}, {time.Hour, time.Hour},
+	} {
+		now = start.Add(tt.after)
+		who, err := s.Authenticate(t.Context(), token.Reveal())
+		if err != nil {
+			t.Fatal(err)
+		}
+		got, err := s.Key(t.Context(), who, k.ID)
+		if err != nil || !got.LastUsedAt.Equal(start.Add(tt.want)) {
+			t.Errorf("after %s it was used at %s, %v", tt.after, got.LastUsedAt, err)
+		}
+	}
+}
+
+// The administrator of a project keeps the project's keys and no others.
+func TestKeysOfAScope(t *testing.T) {
+	t.Parallel()
+	now := time.Date(2026, 11, 23, 12, 0, 0, 0, time.UTC)
+	s := service(t, func() time.Time { now = now.Add(time.Second); return now })
+	account, project := scope.Scope{Account: "acct"}, scope.Scope{Account: "acct", Org: "o", Project: "p"}
+	who := audit.System("acct", "test")
+	made := func(name string, at ...scope.Scope) identity.Key {
+		t.Helper()
+		var grants []audit.Grant
+		for _, one := range at {
+			grants = append(grants, audit.Grant{Scope: one, Role: audit.Admin})
+		}
+		k, _, err := s.Create(t.Context(), who, name, grants, time.Time{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		return k
+	}
+	wide, inner, both := made("wide", account), made("inner", project), made("both", project, scope.Scope{Account: "acct", Org: "o"})
+	admin := audit.Caller{Account: "acct", ID: inner.ID, Name: "inner", Grants: inner.Grants}
+	list, total, err := s.KeysIn(t.Context(), admin, identity.Filter{Scope: project})
+	if err != nil || total != 2 || list[0].ID != both.ID || list[1].ID != inner.ID {
+		t.Errorf("%v, %d, %v", list, total, err)
+	}
+	if _, _, err := s.KeysIn(t.Context(), admin, identity.Filter{Scope: account}); !errors.Is(err, fault.Denied) {
+		t.Errorf("the whole account: %v", err)
+	}
+	for _, id := range []string{wide.ID, both.ID, "absent"} {
+		if _, err := s.Key(t.Context(), admin, id); !errors.Is(err, fault.Denied) {
+			t.Errorf("read %s: %v", id, err)
+		}
+		if err := s.Revoke(t.Context(), admin, id); !errors.Is(err, fault.Denied) {
+			t.Errorf("revoke %s: %v", id, err)
+		}
+	}
+	if err := s.Revoke(t.Context(), admin, inner.ID); err != nil {
+		t.Error(err)
+	}
+	if err := s.Revoke(t.Context(), who, "absent"); !errors.Is(err, fault.NotFound) {
+		t.Errorf("a key that there is not: %v", err)
+	}
+	if got, _, err := s.KeysIn(t.Context(), who, identity.Filter{Scope: project, GoodAt: now}); err != nil || len(got) != 1 || got[0].ID != both.ID {
+		t.Errorf("the good ones: %v, %v", got, err)
+	}
+}

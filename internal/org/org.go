@@ -82,6 +82,9 @@ type store interface {
 	Projects(ctx context.Context, f Filter) ([]Project, int, error)
 	DeleteProject(ctx context.Context, account, org, id string) error // with all inside it
 
+	// Contents counts what ends with an organization or a project.
+	Contents(ctx context.Context, at scope.Scope) (Contents, error)
+
 	Flags(ctx context.Context, account string) (map[string]bool, error) // those that were set
 	SetFlag(ctx context.Context, account, flag string, on bool) error
 }

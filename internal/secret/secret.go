@@ -71,6 +71,10 @@ type store interface {
 	DeleteSecret(ctx context.Context, at scope.Scope, id string) error
 	// SecretUsers names the connectors that refer to a secret: org/project/identifier.
 	SecretUsers(ctx context.Context, at scope.Scope, id string) ([]string, error)
+	// SecretUsersPage are the first of them, and how many there are.
+	SecretUsersPage(ctx context.Context, at scope.Scope, id string, limit int) ([]User, int, error)
+	// CountSecretUsers counts the connectors that refer to each secret, in the order of the list.
+	CountSecretUsers(ctx context.Context, list []Secret) ([]int, error)
 }
 
 type scopes interface {

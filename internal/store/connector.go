@@ -87,9 +87,9 @@ func (s *Store) CreateConnector(ctx context.Context, c connector.Connector, firs
 		}
 		_, err := tx.exec(ctx, `
 			INSERT INTO connectors (account, org, project, id, name, name_lower, search, description, tags, inheriting, ignore_test, spec,
-				revision, created_at, updated_at, next_test_at, status, type, last_test, last_tested_at, last_connected, last_activity)
-			VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, '', 0, 0, $15)`,
-			append(connectorArgs(c, spec), micros(firstTest), string(connector.Unknown), c.Type())...)
+				revision, created_at, updated_at, next_test_at, status, type, reaches, credential, last_test, last_tested_at, last_connected, last_activity)
+			VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, $20, '', 0, 0, $15)`,
+			append(connectorArgs(c, spec), micros(firstTest), string(connector.Unknown), c.Type(), reachOf(c), spec.Credential.Type)...)
 		if err != nil {
 			return taken(err, "a connector with the identifier %q exists already at %s; choose another identifier", c.ID, c.Scope)
 		}
@@ -150,8 +150,10 @@ func (s *Store) UpdateConnector(ctx context.Context, at scope.Scope, id string, 
 		}
 		_, err = tx.exec(ctx, `
 			UPDATE connectors SET name = $5, name_lower = $6, search = $7, description = $8, tags = $9, inheriting = $10, ignore_test = $11,
-				spec = $12, type = $16, revision = $13, created_at = $14, updated_at = $15,
-				last_activity = CASE WHEN last_activity < $15 THEN $15 ELSE last_activity END`+oneConnector, append(connectorArgs(c, spec), c.Type())...)
+				spec = $12, type = $16, credential = $18, reaches = CASE WHEN $17 <> '' THEN $17 ELSE reaches END,
+				revision = $13, created_at = $14, updated_at = $15,
+				last_activity = CASE WHEN last_activity < $15 THEN $15 ELSE last_activity END`+oneConnector,
+			append(connectorArgs(c, spec), c.Type(), reachOf(c), spec.Credential.Type)...)
 		if err != nil {
 			return err
 		}

@@ -12,7 +12,7 @@ import (
 )
 
 const (
-	keyColumns = `account, id, name, hash, grants, created_by, created_at, expires_at, revoked_at`
+	keyColumns = `account, id, name, hash, grants, created_by, created_at, expires_at, revoked_at, last_used_at`
 	noKey      = "API key %q does not exist"
 )
 
@@ -26,11 +26,11 @@ type grant struct {
 
 func scanKey(row scanner) (k identity.Key, err error) {
 	var grants string
-	var created, expires, revoked int64
-	if err := row.Scan(&k.Account, &k.ID, &k.Name, &k.Hash, &grants, &k.CreatedBy, &created, &expires, &revoked); err != nil {
+	var created, expires, revoked, used int64
+	if err := row.Scan(&k.Account, &k.ID, &k.Name, &k.Hash, &grants, &k.CreatedBy, &created, &expires, &revoked, &used); err != nil {
 		return k, err
 	}
-	k.CreatedAt, k.ExpiresAt, k.RevokedAt = moment(created), moment(expires), moment(revoked)
+	k.CreatedAt, k.ExpiresAt, k.RevokedAt, k.LastUsedAt = moment(created), moment(expires), moment(revoked), moment(used)
 	var kept []grant
 	if err := decoded(grants, &kept); err != nil {
 		return k, err
@@ -51,8 +51,8 @@ func (s *Store) SaveKey(ctx context.Context, k identity.Key) (err error) {
 				return err
 			}
 		}
-		_, err := tx.exec(ctx, `INSERT INTO api_keys (`+keyColumns+`) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9)`,
-			k.Account, k.ID, k.Name, k.Hash, encodedGrants(k.Grants), k.CreatedBy, micros(k.CreatedAt), micros(k.ExpiresAt), micros(k.RevokedAt))
+		_, err := tx.exec(ctx, `INSERT INTO api_keys (`+keyColumns+`) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)`,
+			k.Account, k.ID, k.Name, k.Hash, encodedGrants(k.Grants), k.CreatedBy, micros(k.CreatedAt), micros(k.ExpiresAt), micros(k.RevokedAt), micros(k.LastUsedAt))
 		return taken(err, "an API key with the id %q exists already", k.ID)
 	})
 }
@@ -102,6 +102,39 @@ func (s *Store) Key(ctx context.Context, account, id string) (_ identity.Key, er
 func (s *Store) Keys(ctx context.Context, account string) (_ []identity.Key, err error) {
 	defer fault.Wrap(&err, "list API keys")
 	return all(ctx, s.reads, scanKey, `SELECT `+keyColumns+` FROM api_keys WHERE account = $1 ORDER BY created_at DESC, id`, account)
+}
+
+// KeysIn lists a page of the keys that have a role in a scope or inside it, newest first, and counts all pages.
+func (s *Store) KeysIn(ctx context.Context, f identity.Filter) (_ []identity.Key, total int, err error) {
+	defer fault.Wrap(&err, "list API keys")
+	w := keysWhere(f)
+	return page(ctx, s.reads, &w, listing{table: "api_keys", columns: keyColumns, order: "created_at DESC, id", offset: f.Offset, limit: f.Limit}, scanKey)
+}
+
+func keysWhere(f identity.Filter) (w where) {
+	w.equal("account", f.Scope.Account)
+	if f.Scope.Org != "" {
+		// The columns of a grant stand in this order, and an identifier has no quote that could end it.
+		part := `"org":` + encoded(f.Scope.Org)
+		if f.Scope.Project != "" {
+			part += `,"project":` + encoded(f.Scope.Project)
+		}
+		w.and("REPLACE(grants, " + w.arg(part+`,"`) + ", '') <> grants")
+	}
+	if !f.GoodAt.IsZero() {
+		w.and("revoked_at = 0 AND (expires_at = 0 OR expires_at > " + w.arg(micros(f.GoodAt)) + ")")
+	}
+	return w
+}
+
+// UseKey keeps when a key was used last.
+func (s *Store) UseKey(ctx context.Context, account, id string, at time.Time) (err error) {
+	defer fault.Wrap(&err, "write down the use of API key %q", id)
+	defer s.keys.forget(accountKey{account, id})
+	return s.write(ctx, func(ctx context.Context, tx *session) error {
+		_, err := tx.exec(ctx, `UPDATE api_keys SET last_used_at = $3 WHERE account = $1 AND id = $2 AND last_used_at < $3`, account, id, micros(at))
+		return err
+	})
 }
 
 // RevokeKey ends a key. One that was revoked before keeps its time.

@@ -11,6 +11,7 @@ import (
 	"github.com/belay-dev/belay/internal/delegate"
 	"github.com/belay-dev/belay/internal/org"
 	"github.com/belay-dev/belay/internal/scope"
+	"github.com/belay-dev/belay/internal/secret"
 	"github.com/belay-dev/belay/internal/task"
 )
 
@@ -57,6 +58,22 @@ func TestNothingThatIsCalledOftenLooksThroughAWholeTable(t *testing.T) {
 	_, _ = s.Finding(ctx, in, "aws", "t1")
 	_, err = s.DefinitionsWith(ctx, in, "aws", 10)
 	must(err)
+	_, err = s.FailingConnectors(ctx, scope.Scope{Account: account})
+	must(err)
+	_, err = s.LastTested(ctx, scope.Scope{Account: account})
+	must(err)
+	_, err = s.Needing(ctx, scope.Scope{Account: account}, 10)
+	must(err)
+	_, err = s.TallyConnectors(ctx, connector.Filter{Scope: scope.Scope{Account: account}, SubScopes: true, Types: []string{connector.TypeAWS}})
+	must(err)
+	_, err = s.Turns(ctx, scope.Scope{Account: account}, 10)
+	must(err)
+	_, err = s.CountSecretUsers(ctx, []secret.Secret{{Scope: in, ID: "sk"}})
+	must(err)
+	must(s.SaveTest(ctx, connector.Test{ID: "t2", Scope: in, Connector: "aws", EndedAt: now, Status: connector.Success, Identity: &connector.Identity{Account: "123456789012"}}))
+	if list, _, err := s.Reached(ctx, scope.Scope{Account: account}, now, 10); err != nil || len(list) != 1 {
+		t.Fatal(list, err)
+	}
 	_, err = s.DueForTest(ctx, now.Add(time.Hour), time.Now, 10)
 	must(err)
 	_, err = s.SecretUsers(ctx, in, "sk")
@@ -113,7 +130,7 @@ func TestNothingThatIsCalledOftenLooksThroughAWholeTable(t *testing.T) {
 			t.Errorf("%s\n%v", text, err)
 		}
 		for _, step := range steps {
-			if strings.HasPrefix(step, "SCAN ") && !strings.Contains(step, "VALUES CLAUSE") && !strings.Contains(step, "CONSTANT ROW") {
+			if strings.HasPrefix(step, "SCAN ") && !strings.Contains(step, "VALUES CLAUSE") && !strings.HasPrefix(step, "SCAN (subquery") && !strings.Contains(step, "CONSTANT ROW") {
 				t.Errorf("%s\n\t%s", text, strings.Join(steps, "\n\t"))
 			}
 			if strings.Contains(text, "state = 'queued' ORDER BY") && strings.Contains(step, "TEMP B-TREE") {

@@ -136,6 +136,53 @@ func (s *Store) SecretUsers(ctx context.Context, at scope.Scope, id string) (_ [
 		ORDER BY org, project, connector`, at.Account, at.Org, at.Project, id)
 }
 
+// SecretUsersPage are the first connectors that refer to a secret, and how many there are. A limit of 0 is none.
+func (s *Store) SecretUsersPage(ctx context.Context, at scope.Scope, id string, limit int) (_ []secret.User, total int, err error) {
+	defer fault.Wrap(&err, "find what uses secret %q", id)
+	var w where
+	w.equal("account", at.Account)
+	w.equal("secret_org", at.Org)
+	w.equal("secret_project", at.Project)
+	w.equal("secret", id)
+	return page(ctx, s.reads, &w, listing{table: "connector_secrets", columns: "account, org, project, connector", order: "org, project, connector", limit: limit},
+		func(row scanner) (secret.User, error) {
+			k, err := scanKeyOf(row)
+			return secret.User{Scope: k.at, ID: k.id}, err
+		})
+}
+
+// CountSecretUsers counts the connectors that refer to each secret of one account, in the order of the list.
+func (s *Store) CountSecretUsers(ctx context.Context, list []secret.Secret) (_ []int, err error) {
+	defer fault.Wrap(&err, "count what uses secrets")
+	users := make([]int, len(list))
+	if len(list) == 0 {
+		return users, nil
+	}
+	if len(list) > mostListed {
+		return nil, fault.New(fault.Invalid, "%d secrets are asked about; ask about at most %d at once", len(list), mostListed)
+	}
+	var w where
+	w.equal("account", list[0].Scope.Account)
+	rows := make([]string, 0, len(list))
+	for _, x := range list {
+		rows = append(rows, "("+w.arg(x.Scope.Org)+", "+w.arg(x.Scope.Project)+", "+w.arg(x.ID)+")")
+	}
+	w.and("(secret_org, secret_project, secret) IN (VALUES " + strings.Join(rows, ", ") + ")")
+	err = s.reads.each(ctx, `SELECT secret_org, secret_project, secret, count(*) FROM connector_secrets`+w.text()+`
+		GROUP BY secret_org, secret_project, secret`, w.args, func(row scanner) error {
+		var organization, project, id string
+		var n int
+		err := row.Scan(&organization, &project, &id, &n)
+		for i, x := range list {
+			if x.Scope.Org == organization && x.Scope.Project == project && x.ID == id {
+				users[i] = n
+			}
+		}
+		return err
+	})
+	return users, err
+}
+
 // joined is a path without its empty parts.
 func joined(parts ...string) string {
 	return strings.Join(slices.DeleteFunc(parts, func(part string) bool { return part == "" }), "/")

@@ -138,6 +138,9 @@ func (s *Store) SaveTest(ctx context.Context, t connector.Test) (err error) {
 		if err != nil || n == 0 {
 			return err
 		}
+		if err := countTest(ctx, tx, t, key); err != nil {
+			return err
+		}
 		if !t.RetryAt.IsZero() {
 			_, err := tx.exec(ctx, `UPDATE connectors SET next_test_at = $5`+oneConnector+` AND next_test_at > $5`, append(key, micros(t.RetryAt))...)
 			if err != nil {
@@ -194,6 +197,13 @@ func (s *Store) DeleteTests(ctx context.Context, keep int, before time.Time) (er
 		AND c.project = tests.project AND c.id = tests.connector AND c.last_test = tests.id)`
 	err = s.deleteInParts(ctx, `DELETE FROM tests WHERE (account, id) IN (
 		SELECT account, id FROM tests WHERE ended_at < $1 AND`+notLast+` ORDER BY ended_at LIMIT $2)`, micros(before), int64(atOnce))
+	if err != nil {
+		return err
+	}
+	err = s.write(ctx, func(ctx context.Context, tx *session) error {
+		_, err := tx.exec(ctx, `DELETE FROM test_hours WHERE hour < $1`, hourOf(before))
+		return err
+	})
 	if err != nil {
 		return err
 	}

@@ -26,7 +26,7 @@ func Run(t *testing.T, open func(*testing.T) *store.Store) {
 	whole := checks{}
 	for _, part := range []checks{
 		organizations(), scopes(), audits(), issuers(), engines(),
-		settled(secrets()), settled(identities()), settled(delegates()), settled(connectors()), settled(connectorLists()), settled(tests()), settled(preflights()), settled(definitions()), settled(firstGens()),
+		settled(secrets()), settled(identities()), settled(delegates()), settled(connectors()), settled(connectorLists()), settled(tests()), settled(summaries()), settled(preflights()), settled(definitions()), settled(firstGens()),
 		settled(tasks()), settled(races()),
 	} {
 		maps.Copy(whole, part)
