@@ -81,6 +81,8 @@ type Filter struct {
 	// Inheriting narrows to connectors that use a delegate's own credentials (true) or that do not (false).
 	Inheriting *bool
 	Types      []string // TypeAWS, TypeKubernetes
+	// Reaches is the AWS account that the last identity was in, or, before there was one, that of the role that is named.
+	Reaches    string
 	Sort       Sort
 	Descending bool
 	Offset     int

@@ -69,7 +69,8 @@ func (m *Manager) newHandler() *handler {
 	}
 	m.pages = &web.Server{
 		Keys: m.Identity, Limiter: limiter, Connectors: m.Connectors, Preflights: m.Preflights, Definitions: m.Definitions, Ended: m.Store,
-		Tasks: work, URL: m.url, Delegates: m.Registry, Tokens: m.Tokens, Organizations: m.Orgs, Secrets: m.Secrets, Trail: m.Trail, Issuer: m.Issuer, Secure: m.certificate.tls != nil || strings.HasPrefix(c.PublicURL, "https://"), Version: c.Version, Log: c.Log, Now: now,
+		Tasks: work, URL: m.url, Delegates: m.Registry, Tokens: m.Tokens, Organizations: m.Orgs, Secrets: m.Secrets, Trail: m.Trail, Issuer: m.Issuer,
+		About: m.about(), Secure: m.certificate.tls != nil || strings.HasPrefix(c.PublicURL, "https://"), Version: c.Version, Log: c.Log, Now: now,
 	}
 	groups := []openapi.Group{nextGen.Group(), own.Group()}
 	return &handler{

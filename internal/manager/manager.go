@@ -66,6 +66,9 @@ type Keep struct {
 	Audit time.Duration // audit entries; 0 means 400 days
 }
 
+// keepAudit is how long audit entries are kept unless it is said.
+const keepAudit = 400 * 24 * time.Hour
+
 // DefaultListen is the address unless another is given.
 const DefaultListen = "127.0.0.1:7990"
 
@@ -259,7 +262,7 @@ func (m *Manager) Close() error {
 // housekeeping ends tokens whose end has come, and deletes old audit entries.
 func (m *Manager) housekeeping(ctx context.Context) error {
 	const every = time.Minute
-	keepAudit := cmp.Or(m.config.Keep.Audit, 400*24*time.Hour)
+	keep := cmp.Or(m.config.Keep.Audit, keepAudit)
 	tick := time.NewTicker(every)
 	defer tick.Stop()
 	var cleaned time.Time
@@ -274,7 +277,7 @@ func (m *Manager) housekeeping(ctx context.Context) error {
 		}
 		if now := time.Now(); now.Sub(cleaned) > time.Hour {
 			cleaned = now
-			if err := m.Store.DeleteAudit(ctx, now.Add(-keepAudit)); err != nil && ctx.Err() == nil {
+			if err := m.Store.DeleteAudit(ctx, now.Add(-keep)); err != nil && ctx.Err() == nil {
 				m.config.Log.ErrorContext(ctx, "old audit entries not deleted", slog.Any("error", err))
 			}
 		}

@@ -79,6 +79,9 @@ func connectorsWhere(f connector.Filter) (w where, err error) {
 	w.in("name_lower", each(f.Names, strings.ToLower)) // says nothing new, but has an index
 	w.in("status", statuses)
 	w.in("type", f.Types)
+	if f.Reaches != "" {
+		w.equal("reaches", f.Reaches)
+	}
 	if len(f.Keys) > 0 {
 		w.keys(f.Scope.Account, f.Keys)
 	}

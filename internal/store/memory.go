@@ -61,7 +61,7 @@ func (m memories) forgetAll() {
 // lasting reports whether a page stays the same until a connector is created, changed or deleted: it neither chooses nor
 // sorts by what tests change.
 func lasting(f connector.Filter) bool {
-	return len(f.Statuses) == 0 && f.Sort != connector.ByActivity && f.Limit > 0 && f.Limit <= mostInPage
+	return len(f.Statuses) == 0 && f.Reaches == "" && f.Sort != connector.ByActivity && f.Limit > 0 && f.Limit <= mostInPage
 }
 
 // own is a connector whose reader may change the lists in it, without changing what is remembered.

@@ -34,7 +34,7 @@ func BenchmarkPages(b *testing.B) {
 		"overview": "/ui/", "list": "/ui/connectors", "search": "/ui/connectors?search=or_NNNN", // another one each time
 		"search of many": "/ui/connectors?search=connector_0",
 		"last page":      "/ui/connectors?page=400",
-		"connector":      "/ui/connectors/connector_00010", "catalogue": "/ui/permissions", "audit": "/ui/audit",
+		"connector":      "/ui/connectors/connector_00010", "catalogue": "/ui/permissions", "audit": "/ui/audit", "settings": "/ui/settings", "keys": "/ui/settings/keys", "secrets": "/ui/secrets",
 		"wizard": "/ui/connectors/connector_00010/edit/credentials", "last step": "/ui/connectors/connector_00010/edit/test",
 		"builder": "/ui/permissions/builder?capability=s3-read-write&capability=ecs&capability=lambda&buckets=artifacts&simulate=built", "capability": "/ui/permissions/capabilities/serverless-framework",
 		"trust": "/ui/permissions/trust?account=444455556666", "evidence": "/ui/permissions/evidence", "documentation": "/ui/docs/errors/BLY-2104",

@@ -160,7 +160,7 @@ func TestE2EScreenshots(t *testing.T) {
 	ctx := chromium(t)
 	shots := map[string]string{
 		"overview": "/ui/", "connectors": "/ui/connectors", "connector": "/ui/connectors/payments_prod?at=org1/prj1",
-		"new": "/ui/new/connector",
+		"new": "/ui/new/connector", "settings": "/ui/settings/keys", "secret": "/ui/secrets/deploy_key", "audit": "/ui/audit",
 	}
 	all := os.Getenv("SCREENSHOTS_ALL") != "" // every page, to be looked at
 	if all {

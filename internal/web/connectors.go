@@ -28,6 +28,7 @@ type connectorRow struct {
 	Spark                                    chart
 	Test                                     string // the address that tests it; "" when the caller may not
 	YAML, Drop                               string // addresses; "" when the caller may not
+	Do, DoTo                                 string // what somebody has to do, and where
 }
 
 func rowOf(v *visit, c connector.Stored) connectorRow {
@@ -57,6 +58,7 @@ func rowOf(v *visit, c connector.Stored) connectorRow {
 	if v.may(audit.ConnectorTest, c.Scope) {
 		r.Test = connectorURL(v, "/test", c.Scope, c.ID)
 	}
+	r.Do, r.DoTo = doOf(v, c)
 	return r
 }
 
@@ -175,6 +177,7 @@ type connectorsPage struct {
 	Status     string // word of the address, "" for all
 	Credential string // "", own or given
 	Sort       string // "" is trouble first
+	Account    string // of AWS, "" for all
 	Tally      tally
 	Rows       []connectorRow
 	Pages      pages
@@ -184,12 +187,12 @@ type connectorsPage struct {
 
 // address is that of the list with some of its state changed, in pairs.
 func (p connectorsPage) address(pairs ...string) string {
-	state := map[string]string{"search": p.Search, "status": p.Status, "credential": p.Credential, "sort": p.Sort}
+	state := map[string]string{"search": p.Search, "status": p.Status, "credential": p.Credential, "sort": p.Sort, "account": p.Account}
 	for i := 0; i+1 < len(pairs); i += 2 {
 		state[pairs[i]] = pairs[i+1]
 	}
 	var all []string
-	for _, name := range []string{"search", "status", "credential", "sort", "page"} {
+	for _, name := range []string{"search", "status", "credential", "account", "sort", "page"} {
 		all = append(all, name, state[name])
 	}
 	return p.v.url("/ui/connectors", all...)
@@ -224,7 +227,7 @@ func (p connectorsPage) Caption() string {
 
 // Filtered says whether something is left out.
 func (p connectorsPage) Filtered() bool {
-	return p.Search != "" || p.Status != "" || p.Credential != ""
+	return p.Search != "" || p.Status != "" || p.Credential != "" || p.Account != ""
 }
 
 type tab struct {
@@ -239,7 +242,7 @@ const longestSearch = 200
 func (s *Server) connectorList(ctx context.Context, v *visit) (reply, error) {
 	p := connectorsPage{
 		v: v, Search: strings.TrimSpace(v.query.Get("search")), Status: v.query.Get("status"), Credential: v.query.Get("credential"), Sort: v.query.Get("sort"),
-		Create: v.may(audit.ConnectorCreate, v.at),
+		Create: v.may(audit.ConnectorCreate, v.at), Account: v.word("account"),
 	}
 	if runes := []rune(p.Search); len(runes) > longestSearch {
 		p.Search = string(runes[:longestSearch])
@@ -247,7 +250,7 @@ func (s *Server) connectorList(ctx context.Context, v *visit) (reply, error) {
 	if p.Sort != sortByName && p.Sort != sortByTime {
 		p.Sort = ""
 	}
-	f := connector.Filter{Scope: v.at, SubScopes: true, Search: p.Search, Types: []string{connector.TypeAWS}}
+	f := connector.Filter{Scope: v.at, SubScopes: true, Search: p.Search, Types: []string{connector.TypeAWS}, Reaches: p.Account}
 	switch own, given := true, false; p.Credential {
 	case "own":
 		f.Inheriting = &own

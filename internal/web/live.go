@@ -511,7 +511,10 @@ func (o *watcher) tally(ctx context.Context, text *strings.Builder, list []conne
 	if err != nil {
 		return err
 	}
-	p := overviewPage{v: o.v, tally: t}
+	p := overviewPage{v: o.v, tally: t, every: everyWords(o.s.About.TestEvery)}
+	for _, e := range list {
+		p.last = since(o.s.Now(), e.At)
+	}
 	return writeParts(ctx, text, map[string]templ.Component{"tally": tallyView(p), "needs": needCount(p)}, stamp(list))
 }
 

@@ -21,7 +21,10 @@ import (
 
 // entry is one place of the navigation, and group some of them.
 type (
-	entry struct{ Name, Icon, Path string }
+	entry struct {
+		Name, Icon, Path string
+		Failing          int // 0 is not shown
+	}
 	group struct {
 		Title   string
 		Entries []entry
@@ -30,11 +33,17 @@ type (
 
 // navigation holds what the caller may see.
 func (v *visit) navigation() []group {
-	first := group{"", []entry{{"Overview", "home", "/ui/"}, {"Connectors", "link", "/ui/connectors"}, {"Delegates", "server", "/ui/delegates"}, {"Permissions", "shield", "/ui/permissions"}}}
-	second := group{"Organization", []entry{{"Secrets", "key", "/ui/secrets"}}}
+	first := group{"", []entry{
+		{"Overview", "home", "/ui/", 0},
+		{"Connectors", "link", "/ui/connectors", v.failing},
+		{"Delegates", "server", "/ui/delegates", 0},
+		{"Permissions", "shield", "/ui/permissions", 0},
+	}}
+	second := group{"Organization", []entry{{"Secrets", "key", "/ui/secrets", 0}}}
 	if v.may(audit.AuditRead, v.at) {
-		second.Entries = append(second.Entries, entry{"Audit log", "log", "/ui/audit"})
+		second.Entries = append(second.Entries, entry{"Audit log", "log", "/ui/audit", 0})
 	}
+	second.Entries = append(second.Entries, entry{"Settings", "gear", "/ui/settings", 0})
 	return []group{first, second}
 }
 

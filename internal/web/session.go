@@ -219,7 +219,19 @@ func (s *Server) signInForm(w http.ResponseWriter, r *http.Request, status int, 
 	s.write(w, r, status, signInView(signInForm{Theme: themeOf(r), Token: formToken(cookie), Next: next, Problem: problem, Version: s.Version}))
 }
 
-// signIn exchanges an API key for a session. Why a key is refused is not said.
+// refusal says why a key is refused: that it was revoked or has expired to whoever has the whole of it, and to nobody else.
+func refusal(standing identity.Standing) string {
+	switch standing {
+	case identity.Revoked:
+		return "This key was revoked. Use another, or ask an administrator for one."
+	case identity.Expired:
+		return "This key has expired. Use another, or ask an administrator for one."
+	case identity.Stranger, identity.Valid:
+	}
+	return "This key is not known here. Copy the whole of it, beginning with pat., or ask an administrator for one."
+}
+
+// signIn exchanges an API key for a session. Every refusal takes the same way, and so the same time.
 func (s *Server) signIn(w http.ResponseWriter, r *http.Request) {
 	next := after(r.PostFormValue("next"))
 	if err := sameOrigin(r); err != nil {
@@ -234,7 +246,12 @@ func (s *Server) signIn(w http.ResponseWriter, r *http.Request) {
 	who, err := s.Keys.Authenticate(r.Context(), key)
 	switch {
 	case fault.KindOf(err) == identity.ErrUnauthenticated:
-		s.signInForm(w, r, http.StatusUnauthorized, next, "This is no key that is good: it is misspelt, revoked or expired. Use another, or ask an administrator for one.")
+		standing, err := s.Keys.Standing(r.Context(), key)
+		if err != nil {
+			s.refuse(w, r, nil, err)
+			return
+		}
+		s.signInForm(w, r, http.StatusUnauthorized, next, refusal(standing))
 		return
 	case err != nil:
 		s.refuse(w, r, nil, err)

@@ -29,7 +29,8 @@ type visit struct {
 	theme string // light, dark or "" for the system's
 	query url.Values
 
-	cookie string
+	cookie  string
+	failing int // connectors of the scope, for the navigation
 }
 
 // reply is a page, or where to go instead.

@@ -40,6 +40,11 @@ import (
 type keys interface {
 	// Authenticate fails with identity.ErrUnauthenticated when the token is not good.
 	Authenticate(ctx context.Context, token string) (audit.Caller, error)
+	Standing(ctx context.Context, token string) (identity.Standing, error)
+	KeysIn(ctx context.Context, who audit.Caller, f identity.Filter) ([]identity.Key, int, error)
+	Key(ctx context.Context, who audit.Caller, id string) (identity.Key, error)
+	Create(ctx context.Context, who audit.Caller, name string, grants []audit.Grant, expires time.Time) (identity.Key, secret.Value, error)
+	Revoke(ctx context.Context, who audit.Caller, id string) error
 }
 
 type connectors interface {
@@ -59,6 +64,9 @@ type connectors interface {
 	Update(ctx context.Context, who audit.Caller, c connector.Connector) (connector.Stored, error)
 	// Gate says which feature flag keeps a connector from being used.
 	Gate(ctx context.Context, c connector.Connector) (*connector.NotRun, error)
+	Summary(ctx context.Context, who audit.Caller, at scope.Scope) (connector.Summary, error)
+	Needing(ctx context.Context, who audit.Caller, at scope.Scope, limit int) ([]connector.Stored, error)
+	FailingCount(ctx context.Context, who audit.Caller, at scope.Scope) (int, error)
 }
 
 type preflights interface {
@@ -99,16 +107,33 @@ type organizations interface {
 	Exists(ctx context.Context, at scope.Scope) error
 	Organizations(ctx context.Context, who audit.Caller, f org.Filter) ([]org.Organization, int, error)
 	Projects(ctx context.Context, who audit.Caller, f org.Filter) ([]org.Project, int, error)
+	Organization(ctx context.Context, who audit.Caller, id string) (org.Organization, error)
+	Project(ctx context.Context, who audit.Caller, org, id string) (org.Project, error)
+	CreateOrganization(ctx context.Context, who audit.Caller, o org.Organization) (org.Organization, error)
+	UpdateOrganization(ctx context.Context, who audit.Caller, o org.Organization) (org.Organization, error)
+	DeleteOrganization(ctx context.Context, who audit.Caller, id string) error
+	CreateProject(ctx context.Context, who audit.Caller, p org.Project) (org.Project, error)
+	UpdateProject(ctx context.Context, who audit.Caller, p org.Project) (org.Project, error)
+	DeleteProject(ctx context.Context, who audit.Caller, org, id string) error
+	Contents(ctx context.Context, who audit.Caller, at scope.Scope) (org.Contents, error)
+	Flags(ctx context.Context, who audit.Caller) ([]org.Flag, error)
+	SetFlag(ctx context.Context, who audit.Caller, name string, on bool) error
 }
 
 type secrets interface {
 	Secrets(ctx context.Context, who audit.Caller, f secret.Filter) ([]secret.Secret, int, error)
+	// List is Secrets with the number of connectors that use each.
+	List(ctx context.Context, who audit.Caller, f secret.Filter) ([]secret.Secret, []int, int, error)
 	Secret(ctx context.Context, who audit.Caller, at scope.Scope, id string) (secret.Secret, error)
+	Users(ctx context.Context, who audit.Caller, at scope.Scope, id string, limit int) ([]secret.User, int, error)
 	Create(ctx context.Context, who audit.Caller, sec secret.Secret, value secret.Value) (secret.Secret, error)
+	Update(ctx context.Context, who audit.Caller, sec secret.Secret, value secret.Value) (secret.Secret, error)
+	Delete(ctx context.Context, who audit.Caller, at scope.Scope, id string, force bool) error
 }
 
 type issuer interface {
 	View(ctx context.Context, who audit.Caller) (oidc.View, error)
+	Rotate(ctx context.Context, who audit.Caller, r oidc.Rotation) (oidc.View, error)
 	// TrustPolicy fails with Invalid for a connector that does not use OIDC.
 	TrustPolicy(ctx context.Context, who audit.Caller, at scope.Scope, id string) (oidc.Trust, error)
 	// TrustFor is TrustPolicy for a connector that may not be saved. It fails with Invalid when the role's ARN is none.
@@ -134,6 +159,7 @@ type Server struct {
 	Secrets       secrets
 	Trail         trail
 	Issuer        issuer
+	About         About
 	URL           func() string // of the manager, as delegates reach it
 	Secure        bool          // browsers reach the manager over TLS only: cookies are sent over nothing else
 	Version       string
@@ -166,6 +192,42 @@ func (s *Server) Handler() http.Handler {
 		"GET /ui/secrets": s.secretNames,
 		"GET /ui/audit":   s.auditLog,
 
+		"GET /ui/audit/download":       s.auditDownload,
+		"GET /ui/new/secret":           s.newSecret,
+		"POST /ui/new/secret":          s.createSecret,
+		"GET /ui/secrets/{id}":         s.showSecret,
+		"POST /ui/secrets/{id}":        s.changeSecret,
+		"GET /ui/secrets/{id}/delete":  s.confirmSecret,
+		"POST /ui/secrets/{id}/delete": s.deleteSecret,
+
+		"GET /ui/settings":                                                s.settings,
+		"GET /ui/settings/organizations":                                  s.organizationList,
+		"GET /ui/new/organization":                                        s.newOrganization,
+		"POST /ui/new/organization":                                       s.createOrganization,
+		"GET /ui/settings/organizations/{org}":                            s.organizationPage,
+		"POST /ui/settings/organizations/{org}":                           s.updateOrganization,
+		"GET /ui/settings/organizations/{org}/delete":                     s.confirmOrganization,
+		"POST /ui/settings/organizations/{org}/delete":                    s.deleteOrganization,
+		"GET /ui/new/project":                                             s.newProject,
+		"POST /ui/new/project":                                            s.createProject,
+		"GET /ui/settings/organizations/{org}/projects/{project}":         s.projectPage,
+		"POST /ui/settings/organizations/{org}/projects/{project}":        s.updateProject,
+		"GET /ui/settings/organizations/{org}/projects/{project}/delete":  s.confirmProject,
+		"POST /ui/settings/organizations/{org}/projects/{project}/delete": s.deleteProject,
+		"GET /ui/settings/keys":                                           s.keyList,
+		"GET /ui/new/key":                                                 s.newKey,
+		"POST /ui/new/key":                                                s.createKey,
+		"GET /ui/settings/keys/{id}/revoke":                               s.confirmKey,
+		"POST /ui/settings/keys/{id}/revoke":                              s.revokeKey,
+		"GET /ui/settings/roles":                                          s.roles,
+		"GET /ui/settings/flags":                                          s.flags,
+		"GET /ui/settings/flags/{name}":                                   s.confirmFlag,
+		"POST /ui/settings/flags/{name}":                                  s.setFlag,
+		"GET /ui/settings/oidc":                                           s.issuerPage,
+		"GET /ui/settings/oidc/rotate":                                    s.confirmRotation,
+		"POST /ui/settings/oidc/rotate":                                   s.rotateKeys,
+		"GET /ui/settings/about":                                          s.about,
+
 		"GET /ui/connectors":                   s.connectorList,
 		"GET /ui/connectors/{id}":              s.connectorHealth,
 		"GET /ui/connectors/{id}/preflight":    s.connectorPreflight,
@@ -178,6 +240,7 @@ func (s *Server) Handler() http.Handler {
 		"POST /ui/connectors/{id}/remedy":      s.applyRemedy,
 		"GET /ui/connectors/{id}/delete":       s.confirmDelete,
 		"POST /ui/connectors/{id}/delete":      s.deleteConnector,
+		"POST /ui/new/first":                   s.makeFirst,
 		"GET /ui/new/connector":                s.wizardStep,
 		"POST /ui/new/connector":               s.wizardAnswer,
 		"GET /ui/new/connector/{step}":         s.wizardStep,
@@ -298,6 +361,7 @@ func (s *Server) signedIn(do page) http.HandlerFunc {
 			http.Redirect(w, r, answer.to, http.StatusSeeOther)
 			return
 		}
+		s.countFailing(ctx, v)
 		s.write(w, r, max(answer.status, http.StatusOK), layout(v, answer.title, answer.here, answer.body))
 	}
 }

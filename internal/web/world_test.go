@@ -21,6 +21,7 @@ import (
 	"github.com/belay-dev/belay/internal/infra"
 	"github.com/belay-dev/belay/internal/preflight"
 	"github.com/belay-dev/belay/internal/scope"
+	"github.com/belay-dev/belay/internal/secret"
 	"github.com/belay-dev/belay/internal/task"
 	"github.com/belay-dev/belay/internal/web"
 )
@@ -57,7 +58,7 @@ func serve(tb testing.TB) *pages {
 	p.server = &web.Server{
 		Keys: w.Identity, Connectors: w.Connectors, Preflights: runner.service, Definitions: w.Definitions, Ended: w.Store, Delegates: w.Registry, Tokens: w.Tokens, Organizations: w.Orgs,
 		Tasks: &task.Reader{Store: w.Store, Audit: w.Trail}, URL: func() string { return "https://belay.example.com" },
-		Secrets: w.Secrets, Trail: w.Trail, Issuer: w.Issuer, Version: "1.2.3", Log: log, Now: w.Clock.Now,
+		Secrets: w.Secrets, Trail: w.Trail, Issuer: w.Issuer, About: web.About{Store: "SQLite", TestEvery: 30 * time.Minute, RateLimit: "200 a second"}, Version: "1.2.3", Log: log, Now: w.Clock.Now,
 	}
 	server := httptest.NewServer(p.server.Handler())
 	tb.Cleanup(server.Close)
@@ -180,6 +181,11 @@ func (p *pages) populate(tb testing.TB) {
 		return connector.Result{StartedAt: now, EndedAt: now, NotRun: &connector.NotRun{Cause: connector.NoDelegate, Message: "No delegate has frankfurt.", Reasons: []string{"eks-prod-1: lacks frankfurt"}}}
 	})
 	p.add(tb, connector.Connector{ID: "search_dev", Name: "search dev"})
+	if _, err := p.Secrets.Create(tb.Context(), audit.System(p.Account, "test"), secret.Secret{
+		Scope: scope.Scope{Account: p.Account}, ID: "deploy_key", Name: "deploy key", Manager: secret.BuiltInManager, Kind: secret.Inline,
+	}, secret.NewValue("never-in-a-page")); err != nil {
+		tb.Fatal(err)
+	}
 	p.add(tb, connector.Connector{ID: "shop_cluster", Credential: connector.Kubernetes{Spec: []byte(`{"credential":{"type":"InheritFromDelegate"},"delegateSelectors":["eks"]}`)}})
 	for id, text := range map[string]string{"checkout": "connectorRef: payments_prod", "ledger": "connectorRef: <+input>"} {
 		if _, err := p.Definitions.Create(tb.Context(), audit.System(p.Account, "test"), infra.Definition{

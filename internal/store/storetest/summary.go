@@ -59,6 +59,15 @@ func summaries() checks {
 			must(t, err)
 			same(t, len(got), 0)
 
+			only, n, err := s.Connectors(ctx, connector.Filter{Scope: account(), SubScopes: true, Reaches: "123456789012", Limit: 10})
+			must(t, err)
+			same(t, each(only, shortID), []string{"oidc", "own"})
+			same(t, n, 2)
+			must(t, s.SaveTest(ctx, passed(account(), "odd", "t6", 31)))
+			_, n, err = s.Connectors(ctx, connector.Filter{Scope: account(), SubScopes: true, Reaches: "123456789012", Limit: 10})
+			must(t, err)
+			same(t, n, 3)
+
 			// Two hours later the tests stand two hours to the left, and a day later nowhere.
 			got, _, err = s.Reached(ctx, prj1(), at(40).Add(2*time.Hour), 10)
 			must(t, err)
