@@ -58,7 +58,7 @@ func Choose(need Need, all []Delegate, now time.Time) Choice {
 	c := Choice{Need: need, Opinions: make([]Opinion, 0, len(all))}
 	for _, d := range all {
 		v, reason := Judge(need, d, now)
-		c.Opinions = append(c.Opinions, Opinion{Delegate: d, Verdict: v, Reason: reason, Lacks: need.lackedBy(d)})
+		c.Opinions = append(c.Opinions, Opinion{Delegate: d, Verdict: v, Reason: reason, Lacks: need.lackedBy(&d)})
 	}
 	c.Opinions = inOrder(c.Opinions, func(a, b *Opinion) int {
 		return cmp.Or(
@@ -71,36 +71,70 @@ func Choose(need Need, all []Delegate, now time.Time) Choice {
 
 // Judge says whether one delegate may do the work, and if not, why.
 func Judge(need Need, d Delegate, now time.Time) (Verdict, string) {
-	lacks := ""
-	if tags := need.lackedBy(d); len(tags) > 0 {
-		lacks = "lacks " + strings.Join(tags, " and ")
-	}
-	also := func(reason string) string { return strings.TrimSuffix(reason+", and "+lacks, ", and ") }
+	v := need.verdict(&d, now)
+	return v, need.reason(v, &d, now)
+}
+
+// verdict judges without words, which cost more than the judgement.
+func (n Need) verdict(d *Delegate, now time.Time) Verdict {
 	switch {
-	case !d.Scope.Contains(need.Scope):
-		return OtherScope, fmt.Sprintf("its token belongs to %s, the work to %s", d.Scope, need.Scope)
+	case !d.Scope.Contains(n.Scope):
+		return OtherScope
 	case d.Revoked:
-		return TokenRevoked, also("its token was revoked")
+		return TokenRevoked
 	case !d.Alive(now):
-		return Silent, also("silent for " + roughly(now.Sub(d.LastSeen)))
-	case lacks != "":
-		return LacksTag, lacks
-	case need.Kind != "" && len(d.Kinds) > 0 && !slices.Contains(d.Kinds, need.Kind):
-		return CannotDo, "does not support the task type " + need.Kind
-	case d.Version.Before(need.MinVersion):
-		return TooOld, fmt.Sprintf("has version %s; %s needs %s or later", d.Version, need.MinReason, need.MinVersion)
-	case slices.Contains(need.Tried, d.ID):
-		return GaveBack, "tried the task and gave it back"
+		return Silent
+	case slices.ContainsFunc(n.Selectors, func(tag string) bool { return !d.HasTag(tag) }):
+		return LacksTag
+	case n.Kind != "" && len(d.Kinds) > 0 && !slices.Contains(d.Kinds, n.Kind):
+		return CannotDo
+	case d.Version.Before(n.MinVersion):
+		return TooOld
+	case slices.Contains(n.Tried, d.ID):
+		return GaveBack
 	case d.Draining:
-		return IsDraining, "is shutting down"
+		return IsDraining
 	case d.Busy != "":
-		return OverItsLimit, d.Busy
+		return OverItsLimit
 	}
-	return Eligible, ""
+	return Eligible
+}
+
+// reason is a verdict in words.
+func (n Need) reason(v Verdict, d *Delegate, now time.Time) string {
+	lacks := func(before string) string {
+		tags := n.lackedBy(d)
+		if len(tags) == 0 {
+			return strings.TrimSuffix(before, ", and ")
+		}
+		return before + "lacks " + strings.Join(tags, " and ")
+	}
+	switch v {
+	case OtherScope:
+		return fmt.Sprintf("its token belongs to %s, the work to %s", d.Scope, n.Scope)
+	case TokenRevoked:
+		return lacks("its token was revoked, and ")
+	case Silent:
+		return lacks("silent for " + roughly(now.Sub(d.LastSeen)) + ", and ")
+	case LacksTag:
+		return lacks("")
+	case CannotDo:
+		return "does not support the task type " + n.Kind
+	case TooOld:
+		return fmt.Sprintf("has version %s; %s needs %s or later", d.Version, n.MinReason, n.MinVersion)
+	case GaveBack:
+		return "tried the task and gave it back"
+	case IsDraining:
+		return "is shutting down"
+	case OverItsLimit:
+		return d.Busy
+	case Eligible:
+	}
+	return ""
 }
 
 // lackedBy are the tags that a delegate would need and has not.
-func (n Need) lackedBy(d Delegate) []string {
+func (n Need) lackedBy(d *Delegate) []string {
 	var lacking []string
 	for _, s := range n.Selectors {
 		if !d.HasTag(s) {

@@ -80,10 +80,10 @@ type Delegate struct {
 type Load struct{ CPU, Memory, Tasks, Limit int }
 
 // Alive reports whether the delegate may be heard, and was lately enough to be given work.
-func (d Delegate) Alive(now time.Time) bool { return !d.Revoked && now.Sub(d.LastSeen) < SilentAfter }
+func (d *Delegate) Alive(now time.Time) bool { return !d.Revoked && now.Sub(d.LastSeen) < SilentAfter }
 
 // HasTag reports whether the delegate has a tag. Its name is one, and case does not matter.
-func (d Delegate) HasTag(tag string) bool {
+func (d *Delegate) HasTag(tag string) bool {
 	if strings.EqualFold(d.Name, tag) {
 		return true
 	}

@@ -204,3 +204,66 @@ func TestTagsOfAGroupEndWithIt(t *testing.T) {
 		}
 	})
 }
+
+// TestWhoFits: those who get work without a reason being asked for are those who are eligible where one is.
+func TestWhoFits(t *testing.T) {
+	t.Parallel()
+	clock := time.Now()
+	r, _ := fleet(t, func() time.Time { return clock })
+	ctx, account := t.Context(), scope.Scope{Account: "a"}
+	inside := scope.Scope{Account: "a", Org: "o"}
+	made := map[string]delegate.ID{}
+	for _, d := range []delegate.Delegate{
+		{Name: "silent", Scope: account}, {Name: "revoked", Scope: account, TokenID: "t"}, {Name: "tagged", Scope: account, Tags: []string{"eks"}},
+		{Name: "given", Scope: account}, {Name: "inside", Scope: inside, Tags: []string{"eks"}}, {Name: "other", Scope: account, Kinds: []string{"OTHER"}},
+		{Name: "busy", Scope: account, Tags: []string{"eks"}}, {Name: "draining", Scope: account, Tags: []string{"eks"}}, {Name: "bare", Scope: account},
+	} {
+		registered, err := r.Register(ctx, d)
+		if err != nil {
+			t.Fatal(err)
+		}
+		made[d.Name] = registered.ID
+	}
+	if _, err := r.Tag(ctx, audit.System("a", "test"), account, "given", add("eks")); err != nil {
+		t.Fatal(err)
+	}
+	r.CutOff("t")
+	clock = clock.Add(delegate.SilentAfter + time.Second)
+	for name, id := range made {
+		if name == "silent" {
+			continue
+		}
+		report := &delegate.Report{Draining: name == "draining"}
+		if name == "busy" {
+			report.Busy = "CPU at 93 %"
+		}
+		if _, err := r.Seen("a", id, report); err != nil {
+			t.Fatal(err)
+		}
+	}
+	names := func(all []delegate.Delegate) string {
+		var out []string
+		for _, d := range all {
+			out = append(out, d.Name)
+		}
+		slices.Sort(out)
+		return strings.Join(out, " ")
+	}
+	for _, tt := range []struct {
+		need delegate.Need
+		want string
+	}{
+		{delegate.Need{Scope: account}, "bare given other tagged"},
+		{delegate.Need{Scope: account, Selectors: []string{"EKS"}}, "given tagged"},
+		{delegate.Need{Scope: inside, Selectors: []string{"eks"}}, "given inside tagged"},
+		{delegate.Need{Scope: account, Kind: "WORK"}, "bare given tagged"},
+		{delegate.Need{Scope: account, Selectors: []string{"eks"}, Tried: []delegate.ID{made["tagged"]}}, "given"},
+		{delegate.Need{Scope: account, MinVersion: delegate.OIDCSince(), MinReason: "OIDC"}, ""},
+		{delegate.Need{Scope: scope.Scope{Account: "b"}}, ""},
+	} {
+		got, eligible := names(r.Fit(tt.need)), names(r.Choose(tt.need).Eligible())
+		if got != eligible || got != tt.want {
+			t.Errorf("%+v: %q fit, %q are eligible, want %q", tt.need, got, eligible, tt.want)
+		}
+	}
+}

@@ -247,6 +247,25 @@ func (r *Registry) Choose(need Need) Choice {
 	return Choose(need, list, now)
 }
 
+// Fit are the delegates that may do a piece of work now, in any order: Choose for those who ask for no reasons.
+func (r *Registry) Fit(need Need) []Delegate {
+	now := r.Now()
+	r.mu.RLock()
+	defer r.mu.RUnlock()
+	var fit []Delegate
+	for _, e := range r.account[need.Scope.Account] {
+		d := &e.Delegate
+		if len(r.given) > 0 {
+			shown := r.shownLocked(e)
+			d = &shown
+		}
+		if need.verdict(d, now) == Eligible {
+			fit = append(fit, *d)
+		}
+	}
+	return fit
+}
+
 // Explain judges the delegates for a piece of work, as far as a caller may see them, for one who asks who would be chosen.
 func (r *Registry) Explain(ctx context.Context, who audit.Caller, need Need) (Choice, error) {
 	if err := r.Audit.Allow(ctx, who, audit.DelegateRead, need.Scope, "delegate"); err != nil {
@@ -260,13 +279,7 @@ func (r *Registry) Fitting(ctx context.Context, who audit.Caller, need Need) (in
 	if err := r.Audit.Allow(ctx, who, audit.DelegateRead, need.Scope, "delegate"); err != nil {
 		return 0, err
 	}
-	n, now := 0, r.Now()
-	for _, d := range r.snapshot(need.Scope.Account) {
-		if v, _ := Judge(need, d, now); v == Eligible {
-			n++
-		}
-	}
-	return n, nil
+	return len(r.Fit(need)), nil
 }
 
 // Find is one delegate that a caller may see from a scope, as List gives them, those that are gone for long too. It fails

@@ -58,6 +58,8 @@ type bell interface {
 
 type fleet interface {
 	Choose(need delegate.Need) delegate.Choice
+	// Fit are the eligible ones of Choose, in any order.
+	Fit(need delegate.Need) []delegate.Delegate
 	Delegate(account string, id delegate.ID) (delegate.Delegate, error)
 }
 
@@ -103,11 +105,12 @@ func (q *Queue) Submit(ctx context.Context, t Task) (Task, error) {
 	}
 	var wake []delegate.Delegate
 	if !t.Platform {
-		choice := q.Fleet.Choose(t.Need())
-		wake = choice.Eligible()
-		if len(wake) == 0 && !choice.Waiting() {
-			t.State, t.FinishedAt = Failed, now
-			t.Failure = Failure{Cause: CauseNoDelegate, Message: choice.Sentence(), Reasons: choice.Reasons()}
+		if wake = q.Fleet.Fit(t.Need()); len(wake) == 0 {
+			choice := q.Fleet.Choose(t.Need())
+			if wake = choice.Eligible(); len(wake) == 0 && !choice.Waiting() {
+				t.State, t.FinishedAt = Failed, now
+				t.Failure = Failure{Cause: CauseNoDelegate, Message: choice.Sentence(), Reasons: choice.Reasons()}
+			}
 		}
 	}
 	if err := q.Store.InsertTask(ctx, t); err != nil {
@@ -139,7 +142,7 @@ func (q *Queue) wakeFor(t Task) {
 		q.wake(t, nil)
 		return
 	}
-	q.wake(t, q.Fleet.Choose(t.Need()).Eligible())
+	q.wake(t, q.Fleet.Fit(t.Need()))
 }
 
 // DelegateTopic is the bell's topic for a delegate's parked poll.

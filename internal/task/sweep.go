@@ -100,7 +100,7 @@ func (q *Queue) offerAgain(ctx context.Context, t Task) error {
 	}
 	need := t.Need()
 	need.Tried = tried
-	if len(q.Fleet.Choose(need).Eligible()) == 0 {
+	if len(q.Fleet.Fit(need)) == 0 {
 		tried = nil // whoever comes back first, of those that were lost before too
 	}
 	q.Log.WarnContext(ctx, "delegate lost with a task; it is offered again",

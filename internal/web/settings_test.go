@@ -547,7 +547,9 @@ func TestOverviewTellsWhatHappened(t *testing.T) {
 	inOrder(t, viewer, "failing: </span>1<", "7 of 9 connectors hold", "Tested every 30 min, last", "Needs you", "risk batch", "/ui/connectors/risk_batch/delegates", "See who was asked",
 		"Accounts", "444455556666", "All hold", "IRSA 7", "1 of the last 24 hours", "Recent", "payments prod", "recovered after", "risk batch", "began to fail")
 	lacks(t, viewer, "created connector", "Audit log")
-	inOrder(t, p.signIn(t, p.Admin).get("/ui/").body, "Recent", "Audit log", "test created connector", "search_dev")
+	p.Clock.Move(time.Minute)
+	p.add(t, connector.Connector{ID: "made_last"})
+	inOrder(t, p.signIn(t, p.Admin).get("/ui/").body, "Recent", "Audit log", "test created connector", "made_last")
 	inOrder(t, viewer, `href="/ui/connectors?account=444455556666"`)
 	reached := p.signIn(t, p.Viewer).get("/ui/connectors?account=444455556666").body
 	inOrder(t, reached, `value="444455556666"`, "orders_eu_0", "1 to 7 of 7 connectors")
