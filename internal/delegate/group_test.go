@@ -214,9 +214,15 @@ func TestWhoFits(t *testing.T) {
 	inside := scope.Scope{Account: "a", Org: "o"}
 	made := map[string]delegate.ID{}
 	for _, d := range []delegate.Delegate{
-		{Name: "silent", Scope: account}, {Name: "revoked", Scope: account, TokenID: "t"}, {Name: "tagged", Scope: account, Tags: []string{"eks"}},
-		{Name: "given", Scope: account}, {Name: "inside", Scope: inside, Tags: []string{"eks"}}, {Name: "other", Scope: account, Kinds: []string{"OTHER"}},
-		{Name: "busy", Scope: account, Tags: []string{"eks"}}, {Name: "draining", Scope: account, Tags: []string{"eks"}}, {Name: "bare", Scope: account},
+		{Name: "silent", Scope: account},
+		{Name: "revoked", Scope: account, TokenID: "t"},
+		{Name: "tagged", Scope: account, Tags: []string{"eks"}},
+		{Name: "given", Scope: account},
+		{Name: "inside", Scope: inside, Tags: []string{"eks"}},
+		{Name: "other", Scope: account, Kinds: []string{"OTHER"}},
+		{Name: "busy", Scope: account, Tags: []string{"eks"}},
+		{Name: "draining", Scope: account, Tags: []string{"eks"}},
+		{Name: "bare", Scope: account},
 	} {
 		registered, err := r.Register(ctx, d)
 		if err != nil {
