@@ -4,9 +4,6 @@ package web_test
 
 import (
 	"context"
-	"fmt"
-	"os"
-	"path/filepath"
 	"strings"
 	"sync"
 	"testing"
@@ -146,46 +143,5 @@ func TestE2EEveryWidth(t *testing.T) {
 	}
 	for _, one := range said() {
 		t.Errorf("the browser says: %s", one)
-	}
-}
-
-// Screenshots are written to the folder that SCREENSHOTS names; make screenshots does.
-func TestE2EScreenshots(t *testing.T) {
-	folder := os.Getenv("SCREENSHOTS")
-	if folder == "" {
-		t.Skip("SCREENSHOTS names no folder")
-	}
-	p := serve(t)
-	p.populate(t)
-	ctx := chromium(t)
-	shots := map[string]string{
-		"overview": "/ui/", "connectors": "/ui/connectors", "connector": "/ui/connectors/payments_prod?at=org1/prj1",
-		"new": "/ui/new/connector", "settings": "/ui/settings/keys", "secret": "/ui/secrets/deploy_key", "audit": "/ui/audit",
-	}
-	all := os.Getenv("SCREENSHOTS_ALL") != "" // every page, to be looked at
-	if all {
-		for i, path := range every() {
-			shots[fmt.Sprintf("all-%02d", i)] = path
-		}
-	}
-	drive(ctx, t, chromedp.EmulateViewport(1280, 820), chromedp.Navigate(p.url+"/ui/signin"))
-	if err := os.WriteFile(filepath.Join(folder, "signin-light.png"), ask(ctx, t, chromedp.CaptureScreenshot()), 0o644); err != nil {
-		t.Fatal(err)
-	}
-	p.enter(ctx, t, p.Admin)
-	for name, path := range shots {
-		for _, theme := range []string{"light", "dark"} {
-			for form, width := range map[string]int64{"": 1280, "-phone": 390} {
-				if form != "" && (theme == "dark" || name != "connector") && !all {
-					continue
-				}
-				drive(ctx, t, chromedp.EmulateViewport(width, 820), chromedp.Navigate(p.url+path))
-				ask(ctx, t, chromedp.Evaluate[string](`document.documentElement.dataset.theme = "`+theme+`"`))
-				picture := ask(ctx, t, chromedp.CaptureScreenshot())
-				if err := os.WriteFile(filepath.Join(folder, name+"-"+theme+form+".png"), picture, 0o644); err != nil {
-					t.Fatal(err)
-				}
-			}
-		}
 	}
 }
