@@ -227,6 +227,9 @@ func (s *Store) DueForTest(ctx context.Context, now time.Time, next func() time.
 		}
 		return nil
 	})
+	for _, k := range keys {
+		s.tested(k) // it has another time of its next test
+	}
 	if err != nil {
 		return nil, err
 	}

@@ -40,6 +40,8 @@ func TestWhatIsRememberedIsWhatIsThere(t *testing.T) {
 		{Scope: places[0], SubScopes: true, Statuses: []connector.Status{connector.Failing, connector.Partial}, Limit: 10},
 		{Scope: places[0], SubScopes: true, Sort: connector.ByActivity, Limit: 10},
 		{Scope: places[0], SubScopes: true, Types: []string{connector.TypeAWS}},
+		{Scope: places[0], SubScopes: true, Reaches: "444455556666", Limit: 10},
+		{Scope: places[0], SubScopes: true, Limit: 3, Uncounted: true},
 	}
 	compare := func(t *rapid.T) {
 		for _, at := range places {
@@ -99,10 +101,30 @@ func TestWhatIsRememberedIsWhatIsThere(t *testing.T) {
 				return err
 			}),
 			"delete": act(func(at scope.Scope, id, _ string) error { return s.DeleteConnector(ctx, at, id) }),
-			"test": act(func(at scope.Scope, id, word string) error {
-				status := map[string]connector.Status{"one": connector.Success, "two": connector.Failing}[word]
-				return s.SaveTest(ctx, connector.Test{ID: strconv.FormatInt(clock.UnixMicro(), 10), Scope: at, Connector: id, StartedAt: clock, EndedAt: clock, Status: status})
+			"update too late": act(func(at scope.Scope, id, _ string) error {
+				_, err := s.UpdateConnector(ctx, at, id, func(old connector.Connector) (connector.Connector, error) {
+					return made(at, id, "never"), fault.New(fault.Conflict, "it has revision %d", old.Revision)
+				})
+				return err
 			}),
+			"test": act(func(at scope.Scope, id, word string) error {
+				x := connector.Test{ID: strconv.FormatInt(clock.UnixMicro(), 10), Scope: at, Connector: id, StartedAt: clock, EndedAt: clock, Status: connector.Success}
+				x.Identity = &connector.Identity{ARN: "arn:aws:iam::444455556666:user/u", Account: "444455556666"}
+				if word == "two" {
+					x.Status, x.Identity, x.RetryAt = connector.Failing, nil, clock.Add(time.Second)
+					x.Diagnosis = &connector.Diagnosis{Code: "BLY-2104", Cause: "c", Finding: &connector.Finding{Action: "ec2:DescribeRegions"}}
+				}
+				return s.SaveTest(ctx, x)
+			}),
+			"test that is recorded late": act(func(at scope.Scope, id, _ string) error {
+				before := clock.Add(-5 * time.Second)
+				return s.SaveTest(ctx, connector.Test{ID: strconv.FormatInt(clock.UnixMicro(), 10), Scope: at, Connector: id, StartedAt: before, EndedAt: before, Status: connector.Failing})
+			}),
+			"claim tests that are due": act(func(scope.Scope, string, string) error {
+				_, err := s.DueForTest(ctx, clock, func() time.Time { return clock.Add(time.Second) }, 3)
+				return err
+			}),
+			"delete old tests": act(func(scope.Scope, string, string) error { return s.DeleteTests(ctx, 1, clock.Add(-10*time.Second)) }),
 			"preflight": act(func(at scope.Scope, id, word string) error {
 				p := preflight.Preflight{ID: strconv.FormatInt(clock.UnixMicro(), 10), Scope: at, Connector: id, StartedAt: clock, EndedAt: clock}
 				if word == "two" {
@@ -118,6 +140,7 @@ func TestWhatIsRememberedIsWhatIsThere(t *testing.T) {
 			"make a key": act(func(at scope.Scope, _, word string) error {
 				return s.SaveKey(ctx, identity.Key{ID: keys[n%2], Account: account, Name: word, Grants: []audit.Grant{{Scope: at, Role: audit.Viewer}}})
 			}),
+			"use a key":    act(func(scope.Scope, string, string) error { return s.UseKey(ctx, account, keys[n%2], clock) }),
 			"revoke a key": act(func(scope.Scope, string, string) error { return s.RevokeKey(ctx, account, keys[n%2], clock) }),
 		})
 	})
