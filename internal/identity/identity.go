@@ -12,6 +12,7 @@ import (
 	"encoding/base64"
 	"encoding/hex"
 	"log/slog"
+	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -35,6 +36,8 @@ type Key struct {
 	RevokedAt time.Time // zero: not revoked
 	// LastUsedAt is when it was used, as it was last written down: at most usedEvery too early. Zero: never.
 	LastUsedAt time.Time
+	// Elsewhere is how many roles KeysIn left out of Grants, because its caller may not see them.
+	Elsewhere int
 }
 
 // Good reports whether the key opens anything at a moment.
@@ -213,12 +216,20 @@ type Filter struct {
 }
 
 // KeysIn lists a page of the keys that have a role in a scope or inside it, newest first, and counts all pages. Unlike
-// Keys it is for the administrators of narrower scopes, too.
+// Keys it is for the administrators of narrower scopes, too: roles that a key has where the caller may not see keys are
+// counted and not named.
 func (s *Service) KeysIn(ctx context.Context, who audit.Caller, f Filter) ([]Key, int, error) {
 	if err := s.Audit.Allow(ctx, who, audit.KeyRead, f.Scope, "api-key"); err != nil {
 		return nil, 0, err
 	}
-	return s.Store.KeysIn(ctx, f)
+	list, total, err := s.Store.KeysIn(ctx, f)
+	for i := range list {
+		k := &list[i]
+		all := len(k.Grants)
+		k.Grants = slices.DeleteFunc(k.Grants, func(g audit.Grant) bool { return !who.May(audit.KeyRead, g.Scope) })
+		k.Elsewhere = all - len(k.Grants)
+	}
+	return list, total, err
 }
 
 // Key reads one. The caller must be an administrator wherever the key has a role.
@@ -234,14 +245,16 @@ func (s *Service) Revoke(ctx context.Context, who audit.Caller, id string) error
 	return s.Store.RevokeKey(ctx, who.Account, id, s.Now().UTC())
 }
 
-// governed is a key for whoever may do an action wherever it has a role. Who may not learns nothing of a key that there is not.
+// governed is a key for whoever may do an action wherever it has a role. Who may not is answered as if there were no such key:
+// in the words of the account, which name none of the places where it has a role.
 func (s *Service) governed(ctx context.Context, who audit.Caller, a audit.Action, id string) (Key, error) {
 	k, missing := s.Store.Key(ctx, who.Account, id)
 	if missing != nil && fault.KindOf(missing) != fault.NotFound {
 		return Key{}, missing
 	}
 	places := []scope.Scope{{Account: who.Account}}
-	if !who.May(a, places[0]) && len(k.Grants) > 0 {
+	elsewhere := func(g audit.Grant) bool { return !who.May(a, g.Scope) }
+	if !who.May(a, places[0]) && len(k.Grants) > 0 && !slices.ContainsFunc(k.Grants, elsewhere) {
 		places = nil
 		for _, g := range k.Grants {
 			places = append(places, g.Scope)

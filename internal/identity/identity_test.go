@@ -218,16 +218,29 @@ func TestKeysOfAScope(t *testing.T) {
 	if err != nil || total != 2 || list[0].ID != both.ID || list[1].ID != inner.ID {
 		t.Errorf("%v, %d, %v", list, total, err)
 	}
+	// Where else a key has a role is counted, and not said.
+	if len(list) != 2 || len(list[0].Grants) != 1 || list[0].Grants[0].Scope != project || list[0].Elsewhere != 1 || list[1].Elsewhere != 0 {
+		t.Errorf("%+v", list)
+	}
+	if all, _, err := s.KeysIn(t.Context(), who, identity.Filter{Scope: project}); err != nil || len(all) != 2 || len(all[0].Grants) != 2 || all[0].Elsewhere != 0 {
+		t.Errorf("for who may see it all: %+v, %v", all, err)
+	}
 	if _, _, err := s.KeysIn(t.Context(), admin, identity.Filter{Scope: account}); !errors.Is(err, fault.Denied) {
 		t.Errorf("the whole account: %v", err)
 	}
+	said := map[string]bool{} // of all of them the same: who may not learns nothing
 	for _, id := range []string{wide.ID, both.ID, "absent"} {
-		if _, err := s.Key(t.Context(), admin, id); !errors.Is(err, fault.Denied) {
+		_, err := s.Key(t.Context(), admin, id)
+		if !errors.Is(err, fault.Denied) {
 			t.Errorf("read %s: %v", id, err)
 		}
+		said[fault.Sentence(err)] = true
 		if err := s.Revoke(t.Context(), admin, id); !errors.Is(err, fault.Denied) {
 			t.Errorf("revoke %s: %v", id, err)
 		}
+	}
+	if len(said) != 1 {
+		t.Errorf("refused in different words: %v", said)
 	}
 	if err := s.Revoke(t.Context(), admin, inner.ID); err != nil {
 		t.Error(err)

@@ -19,6 +19,7 @@ import (
 type keyRow struct {
 	ID, Name, By        string
 	Roles               []grantRow
+	Elsewhere           string // how many roles it has where the caller may not see them
 	Mark                mark
 	Made, Used, Expires ago
 	Ends                bool // it expires
@@ -63,7 +64,10 @@ func keyRowOf(v *visit, k identity.Key) keyRow {
 	if v.may(audit.AuditRead, v.at) {
 		r.Audit = v.url("/ui/audit", "who", k.ID)
 	}
-	may := len(k.Grants) > 0
+	if k.Elsewhere > 0 {
+		r.Elsewhere = count(k.Elsewhere, "role", "roles") + " elsewhere"
+	}
+	may := len(k.Grants) > 0 && k.Elsewhere == 0
 	for _, g := range k.Grants {
 		r.Roles = append(r.Roles, grantRow{roleName(g.Role), placeName(g.Scope)})
 		may = may && v.may(audit.KeyRevoke, g.Scope)
