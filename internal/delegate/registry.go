@@ -315,6 +315,8 @@ func (r *Registry) CutOff(tokenID string) []ID {
 // Drop forgets the delegates of a scope that was deleted, and of all inside it, with what their groups were given. Their
 // rows went with the scope.
 func (r *Registry) Drop(at scope.Scope) {
+	r.tagging.Lock() // so that tags which were written down before the end of their scope are not remembered after it
+	defer r.tagging.Unlock()
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	for id, e := range r.account[at.Account] {
