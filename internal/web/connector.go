@@ -2,14 +2,12 @@ package web
 
 import (
 	"context"
-	"encoding/json"
 	"slices"
 	"strings"
 
 	"github.com/belay-dev/belay/iam/catalogue"
 	"github.com/belay-dev/belay/internal/audit"
 	"github.com/belay-dev/belay/internal/connector"
-	"github.com/belay-dev/belay/internal/document"
 	"github.com/belay-dev/belay/internal/nextgen"
 	"github.com/belay-dev/belay/internal/preflight"
 	"github.com/belay-dev/belay/internal/scope"
@@ -96,15 +94,12 @@ func (s *Server) connectorYAML(ctx context.Context, v *visit) (reply, error) {
 	if err != nil {
 		return reply{}, err
 	}
-	body, err := json.Marshal(nextgen.FromConnector(p.c.Connector))
+	c := nextgen.FromConnector(p.c.Connector)
+	text, err := fileOf(withExternal(c, setText))
 	if err != nil {
 		return reply{}, err
 	}
-	var text strings.Builder
-	if err := document.Write(&text, document.Connector, body); err != nil {
-		return reply{}, err
-	}
-	return reply{title: p.c.Name + ", YAML", here: "Connectors", body: yamlView(p, linesOf(text.String()))}, nil
+	return reply{title: p.c.Name + ", YAML", here: "Connectors", body: yamlView(p, linesOf(text), externalOf(c) != "")}, nil
 }
 
 // confirmDelete says what goes before it goes.

@@ -40,7 +40,7 @@ func (s *Server) issuerPage(ctx context.Context, v *visit) (reply, error) {
 		v: v, URL: i.URL, Own: i.Own, Audience: i.Audience, Subject: "the account", Hosted: i.Hosted(),
 		Discovery: i.URL + oidc.DiscoveryPath, KeySet: i.URL + oidc.KeySetPath, Problem: oidc.CheckIssuer(i.URL),
 		Commands: linesOf("belay oidc check\nbelay oidc trust-policy CONNECTOR\nbelay oidc export oidc/"),
-		Provider: linesOf("aws iam create-open-id-connect-provider \\\n  --url " + i.URL + " \\\n  --client-id-list " + shellWord(i.Audience)),
+		Provider: linesOf("aws iam create-open-id-connect-provider \\\n  --url " + shellWord(i.URL) + " \\\n  --client-id-list " + shellWord(i.Audience)),
 	}
 	if i.Enhanced {
 		p.Subject = "account, organization and project"

@@ -66,20 +66,21 @@ func externalOf(c nextgen.Connector) string {
 
 // file is a connector as the page shows it: an external id that was not typed here is not in it.
 func (w *wizard) file(c nextgen.Connector) (string, error) {
-	if x := c.Spec.Credential.CrossAccountAccess; x != nil && x.ExternalID != "" && x.ExternalID == externalOf(w.draft.Base) && w.Value("externalId") == "" {
-		hidden := *x
-		hidden.ExternalID = setText
-		c.Spec.Credential.CrossAccountAccess = &hidden
+	if externalOf(c) == externalOf(w.draft.Base) && w.Value("externalId") == "" {
+		c = withExternal(c, setText)
 	}
 	return fileOf(c)
 }
 
-// unhidden puts the external id back that the page did not show.
-func (w *wizard) unhidden(text string) string {
-	if had := externalOf(w.draft.Base); had != "" {
-		return strings.Replace(text, "externalId: "+setText, "externalId: "+strconv.Quote(had), 1)
+// withExternal is a connector with another text in place of its external id; one that has none stays as it is.
+func withExternal(c nextgen.Connector, text string) nextgen.Connector {
+	if externalOf(c) == "" {
+		return c
 	}
-	return text
+	x := *c.Spec.Credential.CrossAccountAccess
+	x.ExternalID = text
+	c.Spec.Credential.CrossAccountAccess = &x
+	return c
 }
 
 // empty is the file of a connector of which nothing is said yet.
@@ -360,14 +361,11 @@ func (s *Server) conflict(ctx context.Context, w *wizard, mine nextgen.Connector
 	}
 	w.Stored = &stored
 	saved := nextgen.FromConnector(stored.Connector)
-	if had, x := externalOf(w.draft.Base), saved.Spec.Credential.CrossAccountAccess; x != nil && x.ExternalID != "" {
-		hidden := *x
-		hidden.ExternalID = setText
-		if had != x.ExternalID {
-			hidden.ExternalID = "(set to another)"
-		}
-		saved.Spec.Credential.CrossAccountAccess = &hidden
+	external := setText
+	if externalOf(saved) != externalOf(w.draft.Base) {
+		external = "(set to another)"
 	}
+	saved = withExternal(saved, external)
 	ours, err := w.file(mine)
 	if err != nil {
 		return reply{}, err

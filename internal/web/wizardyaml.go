@@ -1,11 +1,13 @@
 package web
 
 import (
+	"bytes"
 	"context"
 	"encoding/json"
 	"net/http"
 	"strings"
 
+	"github.com/belay-dev/belay/iam/trust"
 	"github.com/belay-dev/belay/internal/connector"
 	"github.com/belay-dev/belay/internal/document"
 	"github.com/belay-dev/belay/internal/nextgen"
@@ -45,6 +47,9 @@ func (s *Server) yamlAnswer(ctx context.Context, w *wizard, do string) (reply, e
 // yamlName is how problems call the text.
 const yamlName = "connector.yaml"
 
+// setLine is the line of an external id that is set and not shown.
+const setLine = "externalId: " + setText
+
 // read reads the text of the YAML step. It finds all that is wrong at once, each with its line.
 func (w *wizard) read() (nextgen.Connector, []lack) {
 	var list []lack
@@ -54,7 +59,13 @@ func (w *wizard) read() (nextgen.Connector, []lack) {
 		add("the text is longer than " + grouped(maxYAML) + " bytes")
 		return nextgen.Connector{}, list
 	}
-	entities, problems := document.Reader{Scope: scope.Scope{Org: w.v.at.Org, Project: w.v.at.Project}}.Read(yamlName, strings.NewReader(w.unhidden(w.Text)))
+	// What stands for the external id is none that may be saved. Until the file is read, another text does: not the external id
+	// itself, which would come to light where the same line stands in a description.
+	text, standIn := w.Text, trust.NewExternalID()
+	if externalOf(w.draft.Base) != "" {
+		text = strings.ReplaceAll(text, setLine, "externalId: "+standIn)
+	}
+	entities, problems := document.Reader{Scope: scope.Scope{Org: w.v.at.Org, Project: w.v.at.Project}}.Read(yamlName, strings.NewReader(text))
 	for _, p := range problems {
 		add(strings.TrimPrefix(p.String(), yamlName+":"))
 		if p.Line > 0 {
@@ -76,8 +87,11 @@ func (w *wizard) read() (nextgen.Connector, []lack) {
 		add("the identifier is " + e.ID + ", and this page changes " + w.Stored.ID + "; an identifier cannot change")
 	}
 	var c nextgen.Connector
-	if err := json.Unmarshal(e.Body, &c); err != nil {
+	if err := json.Unmarshal(bytes.ReplaceAll(e.Body, []byte(standIn), []byte(setText)), &c); err != nil {
 		add("the connector cannot be read: " + err.Error())
+	}
+	if externalOf(c) == setText {
+		c = withExternal(c, externalOf(w.draft.Base))
 	}
 	if w.Stored != nil && len(list) == 0 && (c.Type == nextgen.TypeKubernetes) != (w.Stored.Type() == connector.TypeKubernetes) {
 		add("the type is " + c.Type + ", and the connector is of type " + w.Stored.Type() + "; make another connector instead")
