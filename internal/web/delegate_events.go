@@ -188,13 +188,10 @@ func (s *Server) viewOfName(v *visit, name string) view {
 // many delegates changed their place, 0 when none did after all, and below 0 when that is not known.
 func (s *Server) delegateEvents(w http.ResponseWriter, r *http.Request) {
 	ctx := r.Context()
-	v, err := s.visit(r)
+	v, err := s.watch(r)
 	if errors.Is(err, identity.ErrUnauthenticated) {
 		http.Error(w, "the session is over", http.StatusNoContent) // 204 tells the browser not to try again
 		return
-	}
-	if err == nil {
-		err = v.locate(ctx, s.Organizations)
 	}
 	if err != nil {
 		s.refuse(w, r, v, err)
@@ -237,7 +234,7 @@ func (s *Server) delegateEvents(w http.ResponseWriter, r *http.Request) {
 		case <-tick.C:
 		}
 		if time.Since(proven) >= proveEvery {
-			if _, _, err := s.caller(ctx, r, false); err != nil {
+			if err := s.stillSees(ctx, v); err != nil {
 				return
 			}
 			proven = time.Now()

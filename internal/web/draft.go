@@ -18,11 +18,14 @@ type drafts struct {
 	mu   sync.Mutex
 	now  func() time.Time
 	list map[[32]byte]draft
+	size int // of all together, in bytes
 }
 
 // The bounds of drafts.
 const (
-	mostDrafts = 2000 // the one that was used longest ago makes room
+	mostDrafts = 2000     // the one that was used longest ago makes room
+	mostOfOne  = 50       // drafts of one session: the oldest of its own make room, and not those of others
+	mostKept   = 64 << 20 // bytes of all together
 	draftFor   = sessionFor
 	maxDraft   = 256 << 10 // bytes of one: the longest spec that is kept, as it is and as a file, and room for the answers
 	maxYAML    = 96 << 10  // bytes of a connector as a file
@@ -43,7 +46,9 @@ type draft struct {
 	// overtaken by a button must not bring older answers back.
 	Turn int
 
-	used time.Time
+	used    time.Time
+	size    int      // in bytes
+	session [32]byte // whose it is
 }
 
 // newDraftID makes an id. It is no secret: it means nothing without the session.
@@ -70,7 +75,7 @@ func (d *drafts) get(cookie, of, id string) (draft, bool) {
 	}
 	now := d.now()
 	if now.Sub(one.used) > draftFor {
-		delete(d.list, key)
+		d.removeLocked(key)
 		return draft{}, false
 	}
 	one.used = now
@@ -98,27 +103,63 @@ func (d *drafts) put(cookie, of, id string, one draft, preview bool) bool {
 	if preview && there && had.Turn != one.Turn {
 		return true
 	}
-	if !there && len(d.list) >= mostDrafts {
-		d.makeRoomLocked()
-	}
-	one.Values, one.used = maps.Clone(one.Values), d.now()
+	d.removeLocked(key)
+	one.Values, one.used, one.size, one.session = maps.Clone(one.Values), d.now(), size, sha256.Sum256([]byte(cookie))
+	d.makeRoomLocked(one)
 	d.list[key] = one
+	d.size += size
 	return true
 }
 
-func (d *drafts) makeRoomLocked() {
+// makeRoomLocked removes what is over, and then the oldest, until there is room for one more.
+func (d *drafts) makeRoomLocked(next draft) {
+	mine := 0
+	for key, one := range d.list {
+		switch {
+		case next.used.Sub(one.used) > draftFor:
+			d.removeLocked(key)
+		case one.session == next.session:
+			mine++
+		}
+	}
+	if mine >= mostOfOne {
+		d.removeOldestLocked(func(one draft) bool { return one.session == next.session })
+	}
+	for len(d.list) >= mostDrafts || len(d.list) > 0 && d.size+next.size > mostKept {
+		d.removeOldestLocked(func(draft) bool { return true })
+	}
+}
+
+func (d *drafts) removeOldestLocked(among func(draft) bool) {
 	var oldest [32]byte
 	var at time.Time
 	for key, one := range d.list {
-		if at.IsZero() || one.used.Before(at) {
+		if among(one) && (at.IsZero() || one.used.Before(at)) {
 			oldest, at = key, one.used
 		}
 	}
-	delete(d.list, oldest)
+	d.removeLocked(oldest)
+}
+
+func (d *drafts) removeLocked(key [32]byte) {
+	d.size -= d.list[key].size
+	delete(d.list, key)
 }
 
 func (d *drafts) drop(cookie, of, id string) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	delete(d.list, draftKey(cookie, of, id))
+	d.removeLocked(draftKey(cookie, of, id))
+}
+
+// end removes the drafts of a session that ends.
+func (d *drafts) end(cookie string) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	session := sha256.Sum256([]byte(cookie))
+	for key, one := range d.list {
+		if one.session == session {
+			d.removeLocked(key)
+		}
+	}
 }

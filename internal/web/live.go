@@ -174,13 +174,10 @@ const mostShown = 100
 // HTML, event list with how many others changed their status.
 func (s *Server) connectorEvents(w http.ResponseWriter, r *http.Request) {
 	ctx := r.Context()
-	v, err := s.visit(r)
+	v, err := s.watch(r)
 	if errors.Is(err, identity.ErrUnauthenticated) {
 		http.Error(w, "the session is over", http.StatusNoContent) // 204 tells the browser not to try again
 		return
-	}
-	if err == nil {
-		err = v.locate(ctx, s.Organizations)
 	}
 	var place int
 	var whole bool
@@ -230,7 +227,7 @@ func (s *Server) connectorEvents(w http.ResponseWriter, r *http.Request) {
 		case <-tick.C:
 		}
 		if time.Since(proven) >= proveEvery {
-			if _, _, err := s.caller(ctx, r, false); err != nil {
+			if err := s.stillSees(ctx, v); err != nil {
 				return
 			}
 			proven = time.Now()

@@ -267,7 +267,7 @@ func (s *Server) signIn(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	if old := s.cookie(r, sessionCookie); old != "" {
-		s.sessions.end(old)
+		s.endSession(old)
 	}
 	s.setCookie(w, r, sessionCookie, cookie)
 	s.setCookie(w, r, formCookie, "")
@@ -287,9 +287,15 @@ func (s *Server) signOut(w http.ResponseWriter, r *http.Request) {
 			return
 		}
 	}
-	s.sessions.end(cookie)
+	s.endSession(cookie)
 	s.setCookie(w, r, sessionCookie, "")
 	http.Redirect(w, r, "/ui/signin", http.StatusSeeOther)
+}
+
+// endSession ends a session with all that was kept for it.
+func (s *Server) endSession(cookie string) {
+	s.sessions.end(cookie)
+	s.drafts.end(cookie)
 }
 
 // after is where to go after signing in: a page of ours, whatever was asked for.

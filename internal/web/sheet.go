@@ -25,8 +25,7 @@ func sheetOf(r *http.Request, fields ...string) (sheet, error) {
 	}
 	f := sheet{Values: map[string]string{}}
 	for _, name := range fields {
-		text := strings.TrimSpace(r.PostForm.Get(name))
-		f.Values[name] = text[:min(len(text), longestField)]
+		f.Values[name] = cut(strings.TrimSpace(r.PostForm.Get(name)), longestField)
 	}
 	return f, nil
 }

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/belay-dev/belay/internal/audit"
+	"github.com/belay-dev/belay/internal/fault"
 	"github.com/belay-dev/belay/internal/scope"
 )
 
@@ -155,6 +156,9 @@ type entryLine struct {
 func (s *Server) auditDownload(ctx context.Context, v *visit) (reply, error) {
 	filter := auditFilterOf(v)
 	f := filter.domain()
+	if filter.Problem != "" { // a file has no place to say that it holds more than was asked for
+		return reply{}, fault.New(fault.Invalid, "%s", filter.Problem)
+	}
 	const atOnce = 1000
 	f.Limit = atOnce
 	lines := []entryLine{}

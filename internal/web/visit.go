@@ -60,8 +60,11 @@ func (f *file) send(w http.ResponseWriter) {
 
 const tooMany fault.Kind = "too many"
 
-func (s *Server) visit(r *http.Request) (*visit, error) {
-	who, cookie, err := s.caller(r.Context(), r, true)
+func (s *Server) visit(r *http.Request) (*visit, error) { return s.visitOf(r, true) }
+
+// visitOf is visit; use says whether it counts as a use of the session.
+func (s *Server) visitOf(r *http.Request, use bool) (*visit, error) {
+	who, cookie, err := s.caller(r.Context(), r, use)
 	if err != nil {
 		return nil, err
 	}

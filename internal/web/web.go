@@ -366,11 +366,20 @@ func (s *Server) signedIn(do page) http.HandlerFunc {
 	}
 }
 
+// unhurried refuses a key that calls too often.
+func (s *Server) unhurried(v *visit) error {
+	if s.Limiter == nil {
+		return nil
+	}
+	if ok, wait := s.Limiter.Allow(v.who.ID, s.Now()); !ok {
+		return fault.New(tooMany, "this key calls too often; try again in %s", wait.Round(time.Second)+time.Second)
+	}
+	return nil
+}
+
 func (s *Server) checked(ctx context.Context, v *visit, do page) (reply, error) {
-	if s.Limiter != nil {
-		if ok, wait := s.Limiter.Allow(v.who.ID, s.Now()); !ok {
-			return reply{}, fault.New(tooMany, "this key calls too often; try again in %s", wait.Round(time.Second)+time.Second)
-		}
+	if err := s.unhurried(v); err != nil {
+		return reply{}, err
 	}
 	if err := v.locate(ctx, s.Organizations); err != nil {
 		return reply{}, err
@@ -381,6 +390,32 @@ func (s *Server) checked(ctx context.Context, v *visit, do page) (reply, error) 
 		}
 	}
 	return do(ctx, v)
+}
+
+// watch is the visit of one who opens a stream. It is no use of the session: browsers open again what was lost, and a page
+// that somebody left open would keep the session for as long as the browser runs.
+func (s *Server) watch(r *http.Request) (*visit, error) {
+	v, err := s.visitOf(r, false)
+	if err != nil {
+		return nil, err
+	}
+	v.at = v.widest()
+	if err := s.unhurried(v); err != nil {
+		return v, err
+	}
+	return v, v.locate(r.Context(), s.Organizations)
+}
+
+// stillSees fails when the session of an open stream is over, or its key has no role any more in what the stream shows.
+func (s *Server) stillSees(ctx context.Context, v *visit) error {
+	who, _, err := s.caller(ctx, v.r, false)
+	if err != nil {
+		return err
+	}
+	if v.who = who; who.RoleAt(v.at) == "" {
+		return fault.New(fault.Denied, "this key has no role any more in %s", v.at)
+	}
+	return nil
 }
 
 // streams are the open streams of events.
