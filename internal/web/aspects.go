@@ -27,7 +27,7 @@ const delegatesLabel = "Delegates"
 
 // settingsOf are the settings of a connector. Values of secrets and external ids are not among them.
 func settingsOf(c connector.Stored) []setting {
-	all := []setting{{Label: "Identifier", Text: c.ID, Code: true}, {Label: "Lives in", Text: c.Scope.String()}}
+	all := []setting{{Label: "Identifier", Text: c.ID, Code: true}, {Label: "Lives in", Text: placeName(c.Scope)}}
 	add := func(label, text string, code bool) {
 		if text != "" {
 			all = append(all, setting{Label: label, Text: text, Code: code})
@@ -145,7 +145,7 @@ func (s *Server) users(ctx context.Context, v *visit, c connector.Stored) (rows 
 		return nil, false, err
 	}
 	for _, d := range list {
-		row := userRow{Name: d.Name, ID: d.ID, Kind: string(d.Kind), Where: d.Scope.String(), In: d.Environment}
+		row := userRow{Name: d.Name, ID: d.ID, Kind: string(d.Kind), Where: placeName(d.Scope), In: d.Environment}
 		if d.Kind == infra.Infrastructure {
 			row.Kind = "infrastructure definition"
 		}

@@ -34,7 +34,7 @@ type connectorRow struct {
 func rowOf(v *visit, c connector.Stored) connectorRow {
 	r := connectorRow{
 		Key: rowKey(c.Scope, c.ID), query: rowQuery(c.Scope, c.ID),
-		Name: c.Name, Home: c.Scope.String(), To: connectorURL(v, "", c.Scope, c.ID), Mark: rowMark(c), Tested: since(v.now, c.LastTestedAt),
+		Name: c.Name, Home: placeName(c.Scope), To: connectorURL(v, "", c.Scope, c.ID), Mark: rowMark(c), Tested: since(v.now, c.LastTestedAt),
 		Credential: credentialOf(c.Connector), Through: c.Selectors, Account: accountOf(c), Kept: c.Type() == connector.TypeKubernetes,
 		YAML: connectorURL(v, "/yaml", c.Scope, c.ID),
 	}

@@ -209,7 +209,7 @@ func TestMakeToken(t *testing.T) {
 		if got := b.post(path, url.Values{"name": {"mine"}}); got.status != http.StatusForbidden {
 			t.Errorf("a %s makes one: %d", name, got.status)
 		}
-		if strings.Contains(b.get(path).body, "Make token") {
+		if strings.Contains(b.get(path).body, "Create token") {
 			t.Errorf("a %s is offered to make one", name)
 		}
 	}

@@ -96,6 +96,9 @@ func (p placeForm) Title() string {
 	return p.Name
 }
 
+// Cancel is where one goes who makes none.
+func (p placeForm) Cancel() string { return p.Back[len(p.Back)-1].To }
+
 func settingsCrumbs(v *visit, more ...parent) []parent {
 	return append([]parent{{"Settings", v.url("/ui/settings")}, {"Organizations", v.url(organizationsPath)}}, more...)
 }

@@ -48,10 +48,7 @@ func (v *visit) navigation() []group {
 }
 
 func (v *visit) scopeName() string {
-	if v.at.Level() == scope.Account {
-		return "Whole account"
-	}
-	return v.at.String()
+	return placeName(v.at)
 }
 
 func (v *visit) scopeKind() string {
@@ -214,8 +211,12 @@ func pretty(text string) (string, bool) {
 type pages struct {
 	First, Last, Total int
 	Previous, Next     string
+	Start              string // the address of the first page
 	One, Many          string
 }
+
+// Past reports whether an address asks for a page behind the last.
+func (p pages) Past() bool { return p.Total > 0 && p.Last < p.First }
 
 // Words say which of them are shown.
 func (p pages) Words() string {
@@ -234,7 +235,7 @@ func pagesOf(number, shown, total int, one, many string, to func(page string) st
 
 // pagesBy is pagesOf for pages of another size.
 func pagesBy(size, number, shown, total int, one, many string, to func(page string) string) pages {
-	p := pages{First: (number-1)*size + 1, Last: (number-1)*size + shown, Total: total, One: one, Many: many}
+	p := pages{First: (number-1)*size + 1, Last: (number-1)*size + shown, Total: total, Start: to(""), One: one, Many: many}
 	switch {
 	case number == 2:
 		p.Previous = to("")

@@ -48,7 +48,7 @@ func TestCatalogue(t *testing.T) {
 	if strings.Contains(found, "capabilities/s3-read\"") || !strings.Contains(found, "capabilities/ecr-pull\"") {
 		t.Error("the search does not narrow the catalogue")
 	}
-	inOrder(t, b.get("/ui/permissions?search=nothing-has-this").body, "Nothing speaks of nothing-has-this", "Clear search")
+	inOrder(t, b.get("/ui/permissions?search=nothing-has-this").body, "Nothing matches “nothing-has-this”", "Clear the search")
 	if got := b.get("/ui/permissions/capabilities/absent"); got.status != http.StatusNotFound {
 		t.Errorf("a capability that there is not: %d", got.status)
 	}

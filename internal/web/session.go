@@ -216,7 +216,10 @@ func (s *Server) signInForm(w http.ResponseWriter, r *http.Request, status int, 
 		cookie = rand.Text()
 		s.setCookie(w, r, formCookie, cookie)
 	}
-	s.write(w, r, status, signInView(signInForm{Theme: themeOf(r), Token: formToken(cookie), Next: next, Problem: problem, Version: s.Version}))
+	s.write(w, r, status, signInView(signInForm{
+		Theme: themeOf(r), Token: formToken(cookie), Next: next, Problem: problem, Version: s.Version,
+		Ended: problem == "" && s.cookie(r, sessionCookie) != "", // signing out takes the cookie away
+	}))
 }
 
 // refusal says why a key is refused: that it was revoked or has expired to whoever has the whole of it, and to nobody else.

@@ -87,10 +87,17 @@ func grantRows(who audit.Caller) []grantRow {
 	return rows
 }
 
-// placeName is a scope in words.
+// placeName is a scope as a label has it, inWords as a sentence has it.
 func placeName(at scope.Scope) string {
 	if at.Level() == scope.Account {
 		return "Whole account"
+	}
+	return at.String()
+}
+
+func inWords(at scope.Scope) string {
+	if at.Level() == scope.Account {
+		return "the whole account"
 	}
 	return at.String()
 }

@@ -149,7 +149,7 @@ func TestOrganizationsAndProjects(t *testing.T) {
 	if got.status != http.StatusSeeOther {
 		t.Fatalf("%d %s", got.status, got.body)
 	}
-	inOrder(t, b.get("/ui/settings/organizations/Payments").body, "Payments EU", "cards and more", "Projects", "None yet")
+	inOrder(t, b.get("/ui/settings/organizations/Payments").body, "Payments EU", "cards and more", "Projects", "No projects yet")
 	if got := b.post("/ui/settings/organizations/Payments", url.Values{"name": {" "}}); got.status != http.StatusBadRequest || !strings.Contains(got.body, `id="name-e"`) {
 		t.Errorf("no name: %d", got.status)
 	}
@@ -428,7 +428,7 @@ func TestSecretPages(t *testing.T) {
 	}
 	inOrder(t, b.get("/ui/secrets").body, "Deploy key of ci", "25 connectors")
 	page := b.get("/ui/secrets/Deploy_key").body
-	inOrder(t, page, "Deploy key of ci", `type="password"`, "Set. Left empty", "account.Deploy_key", "25 connectors", "user_00", "5 more of them left out")
+	inOrder(t, page, "Deploy key of ci", `type="password"`, "Set. Left empty", "account.Deploy_key", "25 connectors", "user_00", "5 more are left out")
 	lacks(t, page, "second-value", "first-value")
 	viewer := p.signIn(t, p.Viewer).get("/ui/secrets/Deploy_key").body
 	inOrder(t, viewer, "Deploy key of ci", "Your role does not let you change it", "user_00")

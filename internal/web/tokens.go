@@ -83,7 +83,7 @@ func (s *Server) tokensReply(ctx context.Context, p tokensPage, status int) (rep
 	number := v.page()
 	first := min((number-1)*pageSize, len(list))
 	for _, t := range list[first:min(first+pageSize, len(list))] {
-		row := tokenRow{Name: t.Name, Where: t.Scope.String(), By: t.CreatedBy, Made: since(v.now, t.CreatedAt), Mark: mark{"ok", "Active"}}
+		row := tokenRow{Name: t.Name, Where: placeName(t.Scope), By: t.CreatedBy, Made: since(v.now, t.CreatedAt), Mark: mark{"ok", "Active"}}
 		switch {
 		case !t.RevokedAt.IsZero():
 			row.Mark, row.Ends, row.HasEnd = mark{"idle", "Revoked"}, since(v.now, t.RevokedAt), true

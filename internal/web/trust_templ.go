@@ -215,7 +215,7 @@ func trustView(p *trustPage) templ.Component {
 				return templ_7745c5c3_Err
 			}
 			var templ_7745c5c3_Var10 string
-			templ_7745c5c3_Var10, templ_7745c5c3_Err = templ.JoinStringErrs(p.v.scopeName())
+			templ_7745c5c3_Var10, templ_7745c5c3_Err = templ.JoinStringErrs(inWords(p.v.at))
 			if templ_7745c5c3_Err != nil {
 				return templ.Error{Err: templ_7745c5c3_Err, FileName: `trust.templ`, Line: 45, Col: 50}
 			}

@@ -30,7 +30,7 @@ func every() []string {
 		"/ui/connectors/payments_prod/settings?at=org1%2Fprj1", "/ui/connectors/payments_prod/used?at=org1%2Fprj1", "/ui/connectors/payments_prod/audit?at=org1%2Fprj1",
 		"/ui/connectors/shop_cluster", "/ui/connectors/search_dev/used", "/ui/connectors?sort=name&status=failing", "/ui/connectors?status=stored", "/ui/connectors?sort=activity",
 		"/ui/connectors/payments_prod/delete?at=org1%2Fprj1", "/ui/connectors/search_dev", "/ui/connectors/risk_batch", "/ui/connectors/orders_eu_1",
-		"/ui/new/connector", "/ui/new/connector?org=org1&project=prj1", "/ui/new/connector/yaml", "/ui/connectors/payments_prod/edit?at=org1%2Fprj1", "/ui/connectors/payments_prod/edit/credentials?at=org1%2Fprj1",
+		"/ui/new/connector/name", "/ui/new/connector/name?org=org1&project=prj1", "/ui/new/connector/yaml", "/ui/connectors/payments_prod/edit/name?at=org1%2Fprj1", "/ui/connectors/payments_prod/edit/credentials?at=org1%2Fprj1",
 		"/ui/connectors/payments_prod/edit/access?at=org1%2Fprj1&format=terraform", "/ui/connectors/payments_prod/edit/connectivity?at=org1%2Fprj1", "/ui/connectors/payments_prod/edit/test?at=org1%2Fprj1",
 		"/ui/connectors/payments_prod/edit/yaml?at=org1%2Fprj1", "/ui/connectors/risk_batch/edit/test", "/ui/connectors/orders_eu_1/edit/test", "/ui/connectors/search_dev/edit/test",
 		"/ui/delegates", "/ui/delegates/tokens", "/ui/permissions", "/ui/permissions/builder", "/ui/permissions/lint", "/ui/permissions/simulate",

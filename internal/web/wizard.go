@@ -41,6 +41,7 @@ type wizard struct {
 	Errors   map[string]string // by field
 	Summary  []lack
 	Gone     bool // the draft that the address names is not there any more
+	Lost     bool // so that answers of earlier steps, which the form that was sent builds on, are not there either
 	File     []codeLine
 	Text     string // of the YAML step
 	Needs    []need
@@ -305,8 +306,15 @@ func (s *Server) open(ctx context.Context, v *visit, step string) (*wizard, erro
 	if w.draft, known = s.drafts.get(v.cookie, w.of(), w.Draft); known {
 		return w, nil
 	}
-	w.Gone = id != "" && v.r.Method != http.MethodPost
-	return w, w.begin()
+	if err := w.begin(); err != nil || id == "" {
+		return w, err
+	}
+	if turn := v.r.PostForm.Get("turn"); v.r.Method == http.MethodPost {
+		w.Lost = w.Stored == nil && stepIndex(w.Step) > 0 || turn != "" && turn != w.Turn()
+	} else {
+		w.Gone = w.Step != stepName // which may not have been answered yet
+	}
+	return w, nil
 }
 
 // begin fills a draft that has no answers yet.
@@ -338,6 +346,9 @@ func (s *Server) wizardStep(ctx context.Context, v *visit) (reply, error) {
 	w.Gone = w.Gone || v.query.Get("gone") != ""
 	if w.Kept() && w.Step != stepYAML {
 		return reply{to: w.to(stepYAML)}, nil
+	}
+	if v.r.PathValue("step") == "" && v.query.Get("draft") == "" && !w.Gone {
+		return reply{to: w.to(w.Step)}, nil // an address at which the answers are found when one goes back
 	}
 	return s.wizardReply(ctx, w, http.StatusOK)
 }
@@ -426,7 +437,7 @@ func (w *wizard) review() {
 			w.Facts = append(w.Facts, answered{label, text, step, w.to(step)})
 		}
 	}
-	add(stepName, "Name", c.Name+" ("+c.ID+"), in "+c.Scope.String())
+	add(stepName, "Name", c.Name+" ("+c.ID+"), in "+inWords(c.Scope))
 	add(stepCredentials, "Credentials", credentialOf(c))
 	switch credential := c.Credential.(type) {
 	case connector.OIDC:

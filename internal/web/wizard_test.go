@@ -280,6 +280,10 @@ func TestWizardAddresses(t *testing.T) {
 			t.Errorf("another session: %d %s", got.status, got.header.Get("Location"))
 		}
 		inOrder(t, other.get("/ui/new/connector?gone=1").body, "Begin again", "What is it called?")
+		// A form that builds on answers which are not there goes no further without them.
+		if got := other.post(seen[2], url.Values{"delegateSelectors": {"frankfurt"}}); got.header.Get("Location") != seen[2] {
+			t.Errorf("another session answers a later step: %d %s", got.status, got.header.Get("Location"))
+		}
 	}
 	p.Clock.Move(9 * time.Hour)
 	b = p.signIn(t, p.Editor)
@@ -512,7 +516,7 @@ func TestChangeNothing(t *testing.T) {
 			c.ID, c.Name = "c1", "prod"
 			was := p.add(t, c)
 			b := p.signIn(t, p.Editor)
-			path := "/ui/connectors/c1/edit"
+			path := "/ui/connectors/c1/edit/name"
 			for range 4 {
 				page := b.get(path)
 				form := theForm(t, page.body)
@@ -692,7 +696,7 @@ func TestWizardRoles(t *testing.T) {
 			t.Errorf("an editor of a project gets %s: %d", path, got.status)
 		}
 	}
-	if got := project.get("/ui/connectors/c2/edit?at=org1/prj1"); got.status != http.StatusOK {
+	if got := project.get("/ui/connectors/c2/edit/name?at=org1/prj1"); got.status != http.StatusOK {
 		t.Errorf("an editor of a project changes its connector: %d", got.status)
 	}
 	if got := project.post("/ui/new/connector", url.Values{"name": {"mine"}}); got.status != http.StatusSeeOther {

@@ -114,6 +114,9 @@ func (s *Server) wizardAnswer(ctx context.Context, v *visit) (reply, error) {
 		return reply{}, err
 	}
 	do := v.r.PostForm.Get("do")
+	if w.Lost && do != "preview" {
+		return reply{to: w.to(w.Step)}, nil // which says so
+	}
 	if w.Step == stepYAML {
 		return s.yamlAnswer(ctx, w, do)
 	}
