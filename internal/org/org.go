@@ -140,10 +140,10 @@ func (s *Service) Exists(ctx context.Context, at scope.Scope) error {
 
 // CreateOrganization adds an organization.
 func (s *Service) CreateOrganization(ctx context.Context, who audit.Caller, o Organization) (Organization, error) {
+	o.ID = orMade(o.ID, o.Name)
 	if err := s.Audit.Allow(ctx, who, audit.OrganizationCreate, scope.Scope{Account: o.Account}, "organization/"+o.ID); err != nil {
 		return Organization{}, err
 	}
-	o.ID = orMade(o.ID, o.Name)
 	if err := check("organization", o.ID, o.Name, o.Tags).Err(); err != nil {
 		return Organization{}, err
 	}
@@ -197,10 +197,10 @@ func (s *Service) DeleteOrganization(ctx context.Context, who audit.Caller, id s
 // CreateProject adds a project to an organization.
 func (s *Service) CreateProject(ctx context.Context, who audit.Caller, p Project) (Project, error) {
 	at := scope.Scope{Account: p.Account, Org: p.Org}
+	p.ID = orMade(p.ID, p.Name)
 	if err := s.Audit.Allow(ctx, who, audit.ProjectCreate, at, "project/"+p.ID); err != nil {
 		return Project{}, err
 	}
-	p.ID = orMade(p.ID, p.Name)
 	if err := check("project", p.ID, p.Name, p.Tags).Err(); err != nil {
 		return Project{}, err
 	}

@@ -992,7 +992,7 @@ func firstRun(p overviewPage, delegates int) templ.Component {
 			return templ_7745c5c3_Err
 		}
 		if p.create {
-			templ_7745c5c3_Err = templruntime.WriteString(templ_7745c5c3_Buffer, 90, "<p>It uses the role of the delegate, so there is no key to hand out. In the form: a name, <b>Role of the delegate</b>, and nothing else.</p>")
+			templ_7745c5c3_Err = templruntime.WriteString(templ_7745c5c3_Buffer, 90, "<p>It uses the role of the delegate, so there is no key to hand out. In the form: a name, <b>Delegate's role</b>, and nothing else.</p>")
 			if templ_7745c5c3_Err != nil {
 				return templ_7745c5c3_Err
 			}

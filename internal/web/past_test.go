@@ -2,6 +2,7 @@ package web_test
 
 import (
 	"net/http"
+	"net/url"
 	"strings"
 	"testing"
 	"time"
@@ -17,7 +18,7 @@ func TestPastTheEnd(t *testing.T) {
 	p := serve(t)
 	p.populate(t)
 	b := p.signIn(t, p.Admin)
-	b.post("/ui/delegates/tokens", map[string][]string{"name": {"frankfurt"}})
+	b.post("/ui/delegates/tokens", url.Values{"name": {"frankfurt"}})
 	for path, first := range map[string]string{
 		"/ui/connectors?page=7":                          "/ui/connectors",
 		"/ui/connectors?status=failing&page=7&sort=name": "/ui/connectors?sort=name&status=failing",
@@ -48,6 +49,21 @@ func TestPastTheEnd(t *testing.T) {
 	inOrder(t, b.get("/ui/audit?before="+entries[len(entries)-1].ID).body, "Nothing is older", `href="/ui/audit"`, "Go to the newest")
 }
 
+// The log names what was made, also where the identifier was made from the name; a form that lacks the name asks for that alone.
+func TestIdentifierFromTheName(t *testing.T) {
+	t.Parallel()
+	p := serve(t)
+	b := p.signIn(t, p.Admin)
+	b.post("/ui/new/organization", url.Values{"name": {"Payments EU"}})
+	b.post("/ui/new/project?in=Payments_EU", url.Values{"name": {"Cards"}})
+	inOrder(t, b.get("/ui/audit").body, "project.create", "project/Cards", "organization.create", "organization/Payments_EU")
+	for _, path := range []string{"/ui/new/organization", "/ui/new/project?in=Payments_EU", "/ui/new/secret"} {
+		got := b.post(path, url.Values{})
+		inOrder(t, got.body, `href="#name">Name:</a> Is required.`, `id="name-e"`)
+		lacks(t, got.body, `id="identifier-e"`)
+	}
+}
+
 // Who is asked to sign in again is told why, and who signed out is not.
 func TestSessionIsOver(t *testing.T) {
 	t.Parallel()
@@ -62,7 +78,7 @@ func TestSessionIsOver(t *testing.T) {
 	}
 	inOrder(t, b.get(got.header.Get("Location")).body, over, "API key")
 	b = p.signIn(t, p.Viewer)
-	b.do(http.MethodPost, "/ui/signout", map[string][]string{"token": {b.get("/ui/").token(t)}}, nil)
+	b.do(http.MethodPost, "/ui/signout", url.Values{"token": {b.get("/ui/").token(t)}}, nil)
 	lacks(t, b.get("/ui/signin").body, over)
 }
 

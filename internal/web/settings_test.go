@@ -589,7 +589,7 @@ func TestFirstSteps(t *testing.T) {
 	lacks(t, b.get("/ui/").body, "Make and test it") // no delegate could
 	p.Delegate(t, delegate.Delegate{Name: "local", HostName: "h1"})
 	page := b.get("/ui/").body
-	inOrder(t, page, "A delegate that lives", "1 delegate answers", "Role of the delegate", "arn:aws:iam::210987654321:role/belay-deploy", "example-external-id", "Make and test it")
+	inOrder(t, page, "A delegate that lives", "1 delegate answers", "Delegate's role</b>", "arn:aws:iam::210987654321:role/belay-deploy", "example-external-id", "Make and test it")
 	_, form, _ := strings.Cut(page, `action="/ui/new/first"`)
 	form, _, _ = strings.Cut(form, "</form>")
 	values := url.Values{}

@@ -61,6 +61,9 @@ func (f *sheet) refused(err error, taken string) (int, error) {
 	}
 	for _, p := range problems {
 		field := p.Path[strings.LastIndexByte(p.Path, '.')+1:]
+		if name, asked := f.Values["name"]; field == "identifier" && f.Values[field] == "" && asked && name == "" {
+			continue // it is made from the name, which is asked for
+		}
 		if _, known := f.Values[field]; known {
 			f.wrong(field, sentence(p.Message))
 		} else {

@@ -250,7 +250,7 @@ func ways() []way {
 	return []way{
 		{nextgen.CredentialOIDC, "OIDC", "No stored keys", "", "Belay signs a short token, AWS trades it for a one-hour session.", "Needs an identity provider in the account"},
 		{nextgen.CredentialIRSA, "IRSA", "", "", "The service account of a delegate in EKS carries the role.", "Needs a delegate in EKS"},
-		{nextgen.CredentialInherit, "Role of the delegate", "", "", "EC2 instance profile, ECS task role or EKS Pod Identity.", "Needs a delegate in AWS"},
+		{nextgen.CredentialInherit, "Delegate's role", "", "", "EC2 instance profile, ECS task role or EKS Pod Identity.", "Needs a delegate in AWS"},
 		{nextgen.CredentialManual, "Access key", "", "Long-lived", "Key id and secret of an IAM user, optional session token.", "Needs a secret and somebody who rotates it"},
 	}
 }
@@ -423,6 +423,9 @@ func (s *Server) fill(ctx context.Context, w *wizard) error {
 				return err
 			}
 			w.Health = &b
+			if w.Tested() { // the test has them, too
+				w.Warnings = slices.DeleteFunc(w.Warnings, func(one string) bool { return slices.Contains(w.Outcome.Test.Warnings, one) })
+			}
 		}
 	}
 	return nil
