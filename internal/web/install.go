@@ -75,6 +75,14 @@ func (i installation) Cluster() bool {
 	return i.Is(manifest.Kubernetes, manifest.StatefulSet, manifest.Helm)
 }
 
+// TokenHelp says what the file has of the token that is chosen.
+func (i installation) TokenHelp() string {
+	if i.Cluster() {
+		return "The file refers to a Secret that holds it."
+	}
+	return "The file does not hold its value."
+}
+
 // Any says whether one of some fields was filled in, or is wrong.
 func (i installation) Any(fields ...string) bool {
 	return slices.ContainsFunc(fields, func(f string) bool { return i.Values[f] != "" || i.Errors[f] != "" })

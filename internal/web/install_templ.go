@@ -2042,7 +2042,7 @@ func tokenField(i installation) templ.Component {
 				return templ_7745c5c3_Err
 			}
 		} else {
-			templ_7745c5c3_Err = installNotes(i, "token", "The file refers to a Secret that holds it.").Render(ctx, templ_7745c5c3_Buffer)
+			templ_7745c5c3_Err = installNotes(i, "token", i.TokenHelp()).Render(ctx, templ_7745c5c3_Buffer)
 			if templ_7745c5c3_Err != nil {
 				return templ_7745c5c3_Err
 			}

@@ -55,6 +55,7 @@ func TestIdentifierFromTheName(t *testing.T) {
 	p := serve(t)
 	b := p.signIn(t, p.Admin)
 	b.post("/ui/new/organization", url.Values{"name": {"Payments EU"}})
+	p.Clock.Move(time.Second)
 	b.post("/ui/new/project?in=Payments_EU", url.Values{"name": {"Cards"}})
 	inOrder(t, b.get("/ui/audit").body, "project.create", "project/Cards", "organization.create", "organization/Payments_EU")
 	for _, path := range []string{"/ui/new/organization", "/ui/new/project?in=Payments_EU", "/ui/new/secret"} {
@@ -102,4 +103,13 @@ func TestBackToTheFirstStep(t *testing.T) {
 		}
 		inOrder(t, b.get(first).body, `value="payments"`)
 	}
+}
+
+// What is wrong with a field is said once: its label stands before it.
+func TestTrustNamesFieldsOnce(t *testing.T) {
+	t.Parallel()
+	p := serve(t)
+	page := p.signIn(t, p.Viewer).get("/ui/permissions/trust?for=irsa&make=1").body
+	inOrder(t, page, "No trust policy was made", `href="#namespace">Namespace</a>: Which service account is meant.`)
+	lacks(t, page, "Namespace: which", "ServiceAccount:", "Provider: give")
 }

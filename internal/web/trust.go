@@ -226,7 +226,11 @@ func (s *Server) makeTrust(ctx context.Context, p *trustPage) error {
 	made, err := trust.For(ask)
 	if input, ok := errors.AsType[*trust.InputError](err); ok {
 		for _, problem := range input.Problems {
-			p.refuse(p.fieldOf(problem), sentence(problem))
+			text := problem
+			if word, rest, ok := strings.Cut(problem, ": "); ok && !strings.Contains(word, " ") && p.Field(p.fieldOf(problem)).Name != "" {
+				text = rest // the field's label says it
+			}
+			p.refuse(p.fieldOf(problem), sentence(text))
 		}
 		return nil
 	}

@@ -83,17 +83,19 @@
   }), true));
 
   // A page that is not seen needs no stream: browsers open few at once. One that can go on where it was does so when it is seen.
-  let stream, from, late, heard, last;
+  let stream, from, late, again, heard, last;
   const listen = () => {
     const to = doc.querySelector('[data-stream]')?.dataset.stream, rests = doc.hidden && to?.includes('after=');
     if (to === from && !rests || !window.EventSource) return;
-    stream?.close(); clearTimeout(late); late = undefined; from = rests ? undefined : to;
+    stream?.close(); clearTimeout(late); clearTimeout(again); late = undefined; from = rests ? undefined : to;
     if (!from) return;
     const paused = doc.getElementById('paused');
     stream = new EventSource(last?.of === to ? to.replace(/after=\d+/, `after=${last.id}`) : to);
     const mark = (e) => { if (e.lastEventId) last = { of: to, id: e.lastEventId }; };
     stream.addEventListener('open', () => { clearTimeout(late); late = undefined; heard = new Date(); paused.hidden = true; });
     stream.addEventListener('error', () => {
+      // A browser gives up where it is answered with an error, as by a proxy whose manager starts anew.
+      if (stream.readyState === 2) again = setTimeout(() => { from = undefined; listen(); }, 10000);
       late ??= setTimeout(() => {
         const at = paused.querySelector('[data-last]');
         if (at && heard) at.textContent = `, last at ${heard.toLocaleTimeString()}`;
