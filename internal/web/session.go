@@ -151,14 +151,15 @@ func (s *Server) cookie(r *http.Request, name string) string {
 	return c.Value
 }
 
-// setCookie sets a cookie for as long as the browser runs; an empty value removes it.
+// setCookie sets a cookie for as long as the browser runs; an empty value removes it. It is SameSite=Lax, so that a link to a
+// page in a chat or a mail opens it: no GET changes anything, and a POST has its form token.
 func (s *Server) setCookie(w http.ResponseWriter, r *http.Request, name, value string) {
 	age := 0
 	if value == "" {
 		age = -1
 	}
 	http.SetCookie(w, &http.Cookie{ //nolint:gosec // Secure wherever the browser comes over TLS; on loopback there is none
-		Name: s.cookieName(r, name), Value: value, Path: "/", MaxAge: age, HttpOnly: true, Secure: s.secure(r), SameSite: http.SameSiteStrictMode,
+		Name: s.cookieName(r, name), Value: value, Path: "/", MaxAge: age, HttpOnly: true, Secure: s.secure(r), SameSite: http.SameSiteLaxMode,
 	})
 }
 

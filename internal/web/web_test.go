@@ -234,7 +234,7 @@ func TestSignIn(t *testing.T) {
 				t.Errorf("cookies %q", cookie)
 			}
 			if strings.Contains(cookie, "belay_session=") {
-				for _, want := range []string{"HttpOnly", "SameSite=Strict", "Path=/"} {
+				for _, want := range []string{"HttpOnly", "SameSite=Lax", "Path=/"} {
 					if !strings.Contains(cookie, want) {
 						t.Errorf("no %s in %q", want, cookie)
 					}
