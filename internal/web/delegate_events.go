@@ -7,7 +7,6 @@ import (
 	"errors"
 	"fmt"
 	"hash/fnv"
-	"net/http"
 	"slices"
 	"strconv"
 	"time"
@@ -16,16 +15,13 @@ import (
 
 	"github.com/belay-dev/belay/internal/delegate"
 	"github.com/belay-dev/belay/internal/fault"
-	"github.com/belay-dev/belay/internal/identity"
 )
 
 // The stream looks at the registry, which is in memory, this often; a change of what the page shows is seen within it. What
 // else changed in the list is looked for less often, because then all delegates are read.
 const (
 	lookEvery  = 250 * time.Millisecond
-	countEvery = 8                // looks
-	proveEvery = 10 * time.Second // that the session still holds
-	keepAlive  = 20 * time.Second
+	countEvery = 8 // looks
 )
 
 // picture is what an open page shows that may change: elements by id, and what its button says of the rest.
@@ -184,77 +180,29 @@ func (s *Server) viewOfName(v *visit, name string) view {
 	}
 }
 
-// delegateEvents streams what changes in an open page: event row with the id of an element and its HTML, event list with how
+// delegateEvents tells what changes in an open page: event row with the id of an element and its HTML, event list with how
 // many delegates changed their place, 0 when none did after all, and below 0 when that is not known.
-func (s *Server) delegateEvents(w http.ResponseWriter, r *http.Request) {
-	ctx := r.Context()
-	v, err := s.watch(r)
-	if errors.Is(err, identity.ErrUnauthenticated) {
-		http.Error(w, "the session is over", http.StatusNoContent) // 204 tells the browser not to try again
-		return
-	}
-	if err != nil {
-		s.refuse(w, r, v, err)
-		return
-	}
+func (s *Server) delegateEvents(ctx context.Context, v *visit) (string, teller, error) {
 	look := s.views(v)
 	known, err := look(ctx, 0)
 	if err != nil {
-		s.refuse(w, r, v, err)
-		return
+		return "", nil, err
 	}
-	if !s.streams.join() {
-		s.refuse(w, r, v, fault.New(fault.Unavailable, "too many pages are open; this one does not update itself"))
-		return
-	}
-	defer s.streams.leave()
-	w.Header().Set("Content-Type", "text/event-stream")
-	w.Header().Set("X-Accel-Buffering", "no")
-	out := http.NewResponseController(w)
-	send := func(text string) bool {
-		_, err := fmt.Fprint(w, text)
-		return err == nil && out.Flush() == nil
-	}
-	hello := "retry: 2000\n\n"
+	missed := ""
 	if shown := v.query.Get("v"); shown != "" && shown != known.sum { // it changed while the page came
-		hello += changes(picture{}, known)
+		missed = changes(picture{}, known)
 	}
-	if !send(hello) {
-		return
-	}
-	tick := time.NewTicker(lookEvery)
-	defer tick.Stop()
-	proven, spoken := time.Now(), time.Now()
-	for round := 1; ; round++ {
-		select {
-		case <-ctx.Done():
-			return
-		case <-s.streams.end:
-			return
-		case <-tick.C:
-		}
-		if time.Since(proven) >= proveEvery {
-			if err := s.stillSees(ctx, v); err != nil {
-				return
-			}
-			proven = time.Now()
-		}
+	round := 0
+	return missed, func(ctx context.Context) (string, error) {
+		round++
 		now, err := look(ctx, round)
 		if err != nil {
-			return
+			return "", err
 		}
 		text := changes(known, now)
-		if text == "" && time.Since(spoken) >= keepAlive {
-			text = ": still here\n\n"
-		}
-		if text != "" {
-			if !send(text) {
-				return
-			}
-			spoken = time.Now()
-		}
 		known = now
-	}
+		return text, nil
+	}, nil
 }
 
 // changes are the events that lead from one picture to the next, in the order of their ids.

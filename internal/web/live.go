@@ -3,9 +3,7 @@ package web
 import (
 	"context"
 	"encoding/json"
-	"errors"
 	"fmt"
-	"net/http"
 	"slices"
 	"strconv"
 	"strings"
@@ -18,7 +16,6 @@ import (
 	"github.com/belay-dev/belay/internal/connector"
 	"github.com/belay-dev/belay/internal/delegate"
 	"github.com/belay-dev/belay/internal/fault"
-	"github.com/belay-dev/belay/internal/identity"
 	"github.com/belay-dev/belay/internal/protocol"
 	"github.com/belay-dev/belay/internal/scope"
 	"github.com/belay-dev/belay/internal/task"
@@ -170,104 +167,36 @@ func liveOfPage(v *visit, view string, shown ...connectorRow) live {
 // mostShown bounds the connectors that a stream is asked about: a page has 25.
 const mostShown = 100
 
-// connectorEvents streams what becomes of the connectors that a page shows: event part with the id of an element and its
-// HTML, event list with how many others changed their status.
-func (s *Server) connectorEvents(w http.ResponseWriter, r *http.Request) {
-	ctx := r.Context()
-	v, err := s.watch(r)
-	if errors.Is(err, identity.ErrUnauthenticated) {
-		http.Error(w, "the session is over", http.StatusNoContent) // 204 tells the browser not to try again
-		return
-	}
-	var place int
-	var whole bool
-	if err == nil {
-		place, whole, err = s.feed.place(ctx, s.Ended, s.Now(), resumed(r, v))
-	}
+// connectorEvents tells what becomes of the connectors that a page shows: event row with the id of an element and its HTML,
+// event list with how many others changed their status.
+func (s *Server) connectorEvents(ctx context.Context, v *visit) (string, teller, error) {
+	place, whole, err := s.feed.place(ctx, s.Ended, s.Now(), resumed(v))
 	if err != nil {
-		s.refuse(w, r, v, err)
-		return
-	}
-	if !s.streams.join() {
-		s.refuse(w, r, v, fault.New(fault.Unavailable, "too many pages are open; this one does not update itself"))
-		return
-	}
-	defer s.streams.leave()
-	w.Header().Set("Content-Type", "text/event-stream")
-	w.Header().Set("X-Accel-Buffering", "no")
-	out := http.NewResponseController(w)
-	send := func(text string) bool {
-		_, err := fmt.Fprint(w, text)
-		return err == nil && out.Flush() == nil
+		return "", nil, err
 	}
 	one := watcher{s: s, v: v, view: v.query.Get("view"), shown: map[string]bool{}, testing: map[openKey]progress{}}
 	for _, row := range v.query["row"][:min(len(v.query["row"]), mostShown)] {
 		one.shown[row] = true
 	}
-	begin := "retry: 2000\n\n"
+	missed := ""
 	if !whole {
-		missed, err := one.everything(ctx)
-		if err != nil {
-			return
+		if missed, err = one.everything(ctx); err != nil {
+			return "", nil, err
 		}
-		begin += missed
 	}
-	if !send(begin) {
-		return
-	}
-	tick := time.NewTicker(feedEvery)
-	defer tick.Stop()
-	proven, spoken := time.Now(), time.Now()
-	for {
-		select {
-		case <-ctx.Done():
-			return
-		case <-s.streams.end:
-			return
-		case <-tick.C:
-		}
-		if time.Since(proven) >= proveEvery {
-			if err := s.stillSees(ctx, v); err != nil {
-				return
-			}
-			proven = time.Now()
-		}
+	return missed, func(ctx context.Context) (string, error) {
 		news, err := s.feed.look(ctx, s.Ended, s.Now(), place)
 		if err != nil {
-			return
+			return "", err
 		}
 		place = news.next
-		text, err := one.tell(ctx, news.ended)
-		if err != nil {
-			return
-		}
-		under, err := one.underWay(ctx, news.open)
-		if err != nil {
-			return
-		}
-		text += under
-		if !news.whole {
-			missed, err := one.everything(ctx)
-			if err != nil {
-				return
-			}
-			text += missed
-		}
-		if text == "" && time.Since(spoken) >= keepAlive {
-			text = ": still here\n\n"
-		}
-		if text != "" {
-			if !send(text) {
-				return
-			}
-			spoken = time.Now()
-		}
-	}
+		return one.news(ctx, news)
+	}, nil
 }
 
 // resumed is since when a stream is to tell: from the page on, or from the last event of a stream that was lost.
-func resumed(r *http.Request, v *visit) time.Time {
-	for _, text := range []string{r.Header.Get("Last-Event-ID"), v.query.Get("after")} {
+func resumed(v *visit) time.Time {
+	for _, text := range []string{v.r.Header.Get("Last-Event-ID"), v.query.Get("after")} {
 		if n, err := strconv.ParseInt(text, 10, 64); err == nil && n > 0 {
 			return time.UnixMicro(n)
 		}
@@ -293,6 +222,20 @@ type watcher struct {
 type progress struct {
 	by   delegate.ID // "" when nobody took it yet
 	gone int         // looks since it is no longer under way and its end was not heard of
+}
+
+// news makes the events of what the page has not heard yet.
+func (o *watcher) news(ctx context.Context, n news) (string, error) {
+	text, err := o.tell(ctx, n.ended)
+	if err != nil {
+		return "", err
+	}
+	under, err := o.underWay(ctx, n.open)
+	if err != nil || n.whole {
+		return text + under, err
+	}
+	missed, err := o.everything(ctx)
+	return text + under + missed, err
 }
 
 // everything tells all that the page shows as it is now, for a page that missed something.

@@ -1,16 +1,19 @@
-// Package web is the pages for people: connectors, delegates, permissions, under /ui. They are made on the server, by
-// templates that escape what they are given, and work without a script; htmx and a small script of our own make them
-// answer while one types, and keep them fresh.
+// Package web is the pages for people, under /ui: connectors, delegates, permissions, secrets, the audit log, settings and
+// the documentation. They are made on the server, by templates that escape what they are given, and work without a script;
+// htmx and a small script of our own make them answer while one types, and keep them fresh.
 //
 // # A request
 //
 //	is it /ui ─► who (session cookie) ─► how often ─► where (org, project) ─► a change? same origin and token ─► the page
-//	    │            │ to the sign-in page    │ 429         │ 400                    │ 403                          │
+//	    │ 404        │ to the sign-in page    │ 429         │ 400, 403               │ 403                          │
 //	    ▼            ▼                        ▼             ▼                        ▼                              ▼
 //	every answer is a page, with the same headers ◄───────────────────────────────────────── one call of a service, or few
 //
 // A session stands for an API key: it may what the key may, and ends with it. Services decide what a caller may do; a
-// page leaves out what they would refuse. No page holds inline script or style, and every state of a page is an address.
+// page leaves out what they would refuse. No page holds inline script or style, and every state of a page is an address;
+// the answers to the wizard's questions are in a draft of the session, which the address names.
+//
+// Sign-in and documentation are for everybody. A page that is open hears of changes by a stream of events, see stream.
 package web
 
 import (
@@ -20,7 +23,6 @@ import (
 	"net/http"
 	"path"
 	"strings"
-	"sync"
 	"time"
 
 	"github.com/belay-dev/belay/internal/audit"
@@ -187,12 +189,13 @@ func (s *Server) Handler() http.Handler {
 	mux.HandleFunc("GET /ui/docs", s.document)
 	mux.HandleFunc("GET /ui/docs/{page...}", s.document)
 	for pattern, do := range map[string]page{
-		"GET /ui/{$}":     s.overview,
-		"GET /ui/scope":   s.scopes,
-		"GET /ui/secrets": s.secretNames,
-		"GET /ui/audit":   s.auditLog,
+		"GET /ui/{$}":            s.overview,
+		"POST /ui/new/first":     s.makeFirst,
+		"GET /ui/scope":          s.scopes,
+		"GET /ui/audit":          s.auditLog,
+		"GET /ui/audit/download": s.auditDownload,
 
-		"GET /ui/audit/download":       s.auditDownload,
+		"GET /ui/secrets":              s.secretNames,
 		"GET /ui/new/secret":           s.newSecret,
 		"POST /ui/new/secret":          s.createSecret,
 		"GET /ui/secrets/{id}":         s.showSecret,
@@ -240,7 +243,7 @@ func (s *Server) Handler() http.Handler {
 		"POST /ui/connectors/{id}/remedy":      s.applyRemedy,
 		"GET /ui/connectors/{id}/delete":       s.confirmDelete,
 		"POST /ui/connectors/{id}/delete":      s.deleteConnector,
-		"POST /ui/new/first":                   s.makeFirst,
+		"GET /ui/connectors/{id}/delegates":    s.whoIsAsked,
 		"GET /ui/new/connector":                s.wizardStep,
 		"POST /ui/new/connector":               s.wizardAnswer,
 		"GET /ui/new/connector/{step}":         s.wizardStep,
@@ -256,7 +259,6 @@ func (s *Server) Handler() http.Handler {
 		"POST /ui/delegates/install":              s.installWithToken,
 		"GET /ui/delegates/install/file":          s.installFile,
 		"POST /ui/delegates/install/file":         s.installFileWithToken,
-		"GET /ui/connectors/{id}/delegates":       s.whoIsAsked,
 		"GET /ui/delegates/tokens":                s.tokenList,
 		"POST /ui/delegates/tokens":               s.createToken,
 		"GET /ui/delegates/tokens/{name}/revoke":  s.confirmRevoke,
@@ -278,8 +280,8 @@ func (s *Server) Handler() http.Handler {
 	} {
 		mux.HandleFunc(pattern, s.signedIn(do))
 	}
-	mux.HandleFunc("GET /ui/delegates/events", s.delegateEvents)
-	mux.HandleFunc("GET /ui/live/connectors", s.connectorEvents)
+	mux.HandleFunc("GET /ui/delegates/events", s.stream(lookEvery, s.delegateEvents))
+	mux.HandleFunc("GET /ui/live/connectors", s.stream(feedEvery, s.connectorEvents))
 	return s.guarded(mux)
 }
 
@@ -390,66 +392,4 @@ func (s *Server) checked(ctx context.Context, v *visit, do page) (reply, error) 
 		}
 	}
 	return do(ctx, v)
-}
-
-// watch is the visit of one who opens a stream. It is no use of the session: browsers open again what was lost, and a page
-// that somebody left open would keep the session for as long as the browser runs.
-func (s *Server) watch(r *http.Request) (*visit, error) {
-	v, err := s.visitOf(r, false)
-	if err != nil {
-		return nil, err
-	}
-	v.at = v.widest()
-	if err := s.unhurried(v); err != nil {
-		return v, err
-	}
-	return v, v.locate(r.Context(), s.Organizations)
-}
-
-// stillSees fails when the session of an open stream is over, or its key has no role any more in what the stream shows.
-func (s *Server) stillSees(ctx context.Context, v *visit) error {
-	who, _, err := s.caller(ctx, v.r, false)
-	if err != nil {
-		return err
-	}
-	if v.who = who; who.RoleAt(v.at) == "" {
-		return fault.New(fault.Denied, "this key has no role any more in %s", v.at)
-	}
-	return nil
-}
-
-// streams are the open streams of events.
-type streams struct {
-	mu   sync.Mutex
-	end  chan struct{}
-	over bool
-	open int
-}
-
-const mostStreams = 500
-
-// join reports whether one more may be opened; leave must be called when it closes.
-func (s *streams) join() bool {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if s.over || s.open >= mostStreams {
-		return false
-	}
-	s.open++
-	return true
-}
-
-func (s *streams) leave() {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	s.open--
-}
-
-func (s *streams) stop() {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if !s.over && s.end != nil {
-		close(s.end)
-	}
-	s.over = true
 }
