@@ -12,6 +12,9 @@
     doc.cookie = `belay_theme=${fixed ? t : ''}; Path=/ui; SameSite=Strict; Max-Age=${fixed ? 31536000 : 0}`;
   });
 
+  // Menus close when one presses Escape, or goes elsewhere.
+  const menus = () => all('details.menu[open]');
+
   const select = (tab) => {
     all('[role=tab]', tab.closest('[role=tablist]')).forEach((t) => {
       const on = t === tab;
@@ -31,29 +34,18 @@
       const s = doc.querySelector('[type=search]');
       if (s) { s.focus(); e.preventDefault(); }
     }
+    if (e.key === 'Escape') menus().forEach((m) => { m.open = false; m.firstElementChild.focus(); });
   });
 
   doc.addEventListener('click', async (e) => {
-    if (e.target.closest('[role=tab]')) select(e.target.closest('[role=tab]'));
-    const copy = e.target.closest('[data-copy]');
+    menus().forEach((m) => { if (!m.contains(e.target)) m.open = false; });
+    const tab = e.target.closest('[role=tab]'), copy = e.target.closest('[data-copy]');
+    if (tab) select(tab);
     if (!copy) return;
     const code = all('code', copy.closest('.code')).find((c) => c.offsetParent);
     try { await navigator.clipboard.writeText(code.textContent); } catch { say('The browser did not allow to copy'); return; }
     copy.classList.add('done'); say('Copied');
     setTimeout(() => copy.classList.remove('done'), 1600);
-  });
-
-  // Outcomes are said once, after what they belong to was swapped in.
-  doc.addEventListener('htmx:afterSettle', (e) => {
-    const told = e.target.closest?.('[data-say]') || e.target.querySelector?.('[data-say]');
-    if (told) say(told.dataset.say);
-  });
-
-  // Menus close when one presses Escape, or goes elsewhere.
-  const menus = () => all('details.menu[open]');
-  doc.addEventListener('click', (e) => menus().forEach((m) => { if (!m.contains(e.target)) m.open = false; }));
-  doc.addEventListener('keydown', (e) => {
-    if (e.key === 'Escape') menus().forEach((m) => { m.open = false; m.firstElementChild.focus(); });
   });
 
   // Live parts: the server sends whole elements, which replace those with their id. One that somebody is busy with waits.
@@ -84,15 +76,16 @@
 
   // A page that is not seen needs no stream: browsers open few at once. One that can go on where it was does so when it is seen.
   let stream, from, late, again, heard, last;
+  const calm = () => { clearTimeout(late); late = undefined; };
   const listen = () => {
     const to = doc.querySelector('[data-stream]')?.dataset.stream, rests = doc.hidden && to?.includes('after=');
     if (to === from && !rests || !window.EventSource) return;
-    stream?.close(); clearTimeout(late); clearTimeout(again); late = undefined; from = rests ? undefined : to;
+    stream?.close(); calm(); clearTimeout(again); from = rests ? undefined : to;
     if (!from) return;
     const paused = doc.getElementById('paused');
     stream = new EventSource(last?.of === to ? to.replace(/after=\d+/, `after=${last.id}`) : to);
     const mark = (e) => { if (e.lastEventId) last = { of: to, id: e.lastEventId }; };
-    stream.addEventListener('open', () => { clearTimeout(late); late = undefined; heard = new Date(); paused.hidden = true; });
+    stream.addEventListener('open', () => { calm(); heard = new Date(); paused.hidden = true; });
     stream.addEventListener('error', () => {
       // A browser gives up where it is answered with an error, as by a proxy whose manager starts anew.
       if (stream.readyState === 2) again = setTimeout(() => { from = undefined; listen(); }, 10000);
@@ -112,6 +105,11 @@
     });
   };
   listen();
-  doc.addEventListener('htmx:afterSettle', listen);
+  // Outcomes are said once, after what they belong to was swapped in; what was swapped in may have another stream.
+  doc.addEventListener('htmx:afterSettle', (e) => {
+    const told = e.target.closest?.('[data-say]') || e.target.querySelector?.('[data-say]');
+    if (told) say(told.dataset.say);
+    listen();
+  });
   doc.addEventListener('visibilitychange', listen);
 })();
