@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"slices"
 	"strconv"
-	"strings"
 	"time"
 
 	"github.com/belay-dev/belay/internal/audit"
@@ -168,12 +167,7 @@ func (s *Server) connectorAudit(ctx context.Context, v *visit) (reply, error) {
 	older := ""
 	if len(list) > pageSize {
 		list = list[:pageSize]
-		older = connectorURL(v, "/audit", p.c.Scope, p.c.ID)
-		separator := "?"
-		if strings.Contains(older, "?") {
-			separator = "&"
-		}
-		older += separator + "before=" + list[pageSize-1].ID
+		older = withQuery(p.To("/audit"), nil, "before", list[pageSize-1].ID)
 	}
 	// Inside an account there may be another of the same name.
 	list = slices.DeleteFunc(list, func(e audit.Entry) bool { return e.Scope != p.c.Scope })

@@ -68,8 +68,30 @@ func firstCapabilities() []string {
 
 const longestField = 4000
 
-func formats() [][2]string {
-	return [][2]string{{"json", "JSON"}, {"terraform", "Terraform"}, {"cloudformation", "CloudFormation"}, {"cli", "AWS CLI"}}
+// formats are those of policies, as addresses name them. The first is meant where an address names none.
+func formats() []pair {
+	return []pair{{"json", "JSON"}, {"terraform", "Terraform"}, {"cloudformation", "CloudFormation"}, {"cli", "AWS CLI"}}
+}
+
+// formatOf is the format that an address names.
+func formatOf(q url.Values) string {
+	if f := q.Get("format"); slices.ContainsFunc(formats(), func(p pair) bool { return p.Value == f }) {
+		return f
+	}
+	return formats()[0].Value
+}
+
+// formatTabs are the formats to choose from; to makes the address of one.
+func formatTabs(here string, to func(format string) string) []tab {
+	var out []tab
+	for i, f := range formats() {
+		name := f.Value
+		if i == 0 {
+			name = ""
+		}
+		out = append(out, tab{Name: f.Words, To: to(name), Here: f.Value == here})
+	}
+	return out
 }
 
 // narrowNames are the fields of the builder with the example and the help of each.
@@ -188,10 +210,7 @@ func buildOf(v *visit, q url.Values) (build, error) {
 	if err != nil {
 		return build{}, err
 	}
-	b := build{v: v, Format: q.Get("format"), query: url.Values{}}
-	if !slices.ContainsFunc(formats(), func(f [2]string) bool { return f[0] == b.Format }) {
-		b.Format = "json"
-	}
+	b := build{v: v, Format: formatOf(q), query: url.Values{}}
 	used := map[string]bool{}
 	for _, c := range catalogue.Capabilities() {
 		one := capabilityChoice{
@@ -219,7 +238,7 @@ func buildOf(v *visit, q url.Values) (build, error) {
 	}
 	for _, f := range narrowNames() {
 		text := strings.TrimSpace(q.Get(f.Name))
-		f.Value, f.Mono = text[:min(len(text), longestField)], true
+		f.Value, f.Mono = cut(text, longestField), true
 		if f.Value != "" {
 			b.query.Set(f.Name, f.Value)
 		}
@@ -281,7 +300,7 @@ func (b *build) make() {
 		return
 	}
 	if b.Format != "json" {
-		text, err := written(result, b.Format)
+		text, err := written(result, b.Format, "")
 		if err != nil {
 			b.Problems = []string{sentence(err.Error())}
 			return
@@ -308,15 +327,15 @@ func (b *build) make() {
 	}
 }
 
-// written is a result in a format other than JSON.
-func written(r catalogue.Result, format string) ([]byte, error) {
+// written is a result in a format. target is the role or user that the policies are for; "" leaves it open.
+func written(r catalogue.Result, format, target string) ([]byte, error) {
 	switch format {
 	case "terraform":
-		return render.Terraform(r, ""), nil
+		return render.Terraform(r, target), nil
 	case "cloudformation":
-		return render.CloudFormation(r, "")
+		return render.CloudFormation(r, target)
 	case "cli":
-		return render.Shell(r, ""), nil
+		return render.Shell(r, target), nil
 	}
 	return render.JSON(r)
 }
@@ -457,39 +476,9 @@ func (b build) To(path string, pairs ...string) string {
 	return withQuery(b.v.url(path), b.query, pairs...)
 }
 
-// withQuery adds parameters to an address.
-func withQuery(base string, q url.Values, pairs ...string) string {
-	all := url.Values{}
-	for name, values := range q {
-		all[name] = slices.Clone(values)
-	}
-	for i := 0; i+1 < len(pairs); i += 2 {
-		if pairs[i+1] == "" {
-			all.Del(pairs[i])
-		} else {
-			all.Set(pairs[i], pairs[i+1])
-		}
-	}
-	if len(all) == 0 {
-		return base
-	}
-	if strings.Contains(base, "?") {
-		return base + "&" + all.Encode()
-	}
-	return base + "?" + all.Encode()
-}
-
-// formatTabs are the formats of the result.
+// FormatTabs are the formats of the result.
 func (b build) FormatTabs() []tab {
-	var out []tab
-	for _, f := range formats() {
-		to := b.To("/ui/permissions/builder", "format", f[0])
-		if f[0] == "json" {
-			to = b.To("/ui/permissions/builder", "format", "")
-		}
-		out = append(out, tab{Name: f[1], To: to, Here: f[0] == b.Format})
-	}
-	return out
+	return formatTabs(b.Format, func(format string) string { return b.To("/ui/permissions/builder", "format", format) })
 }
 
 // builder is the builder, with the simulator beside it.
@@ -506,7 +495,7 @@ func (s *Server) builtFile(_ context.Context, v *visit) (reply, error) {
 	var text []byte
 	result, err := b.result()
 	if err == nil {
-		text, err = written(result, b.Format)
+		text, err = written(result, b.Format, "")
 	}
 	if err != nil {
 		b.Problems = append(b.Problems, sentence(err.Error()))
@@ -533,8 +522,8 @@ func endingOf(format string) string {
 
 func formatName(format string) string {
 	for _, f := range formats() {
-		if f[0] == format {
-			return f[1]
+		if f.Value == format {
+			return f.Words
 		}
 	}
 	return "JSON"

@@ -2,6 +2,7 @@ package web
 
 import (
 	"context"
+	"net/http"
 	"slices"
 	"strings"
 
@@ -111,15 +112,20 @@ func (s *Server) confirmDelete(ctx context.Context, v *visit) (reply, error) {
 	if err := denied(p.Drop, "delete this connector", p.c.Scope); err != nil {
 		return reply{}, err
 	}
-	tests, err := s.Connectors.Tests(ctx, v.who, p.c.Scope, p.c.ID, connector.KeepTests)
+	return s.deleteReply(ctx, p, "", http.StatusOK)
+}
+
+// deleteReply asks whether the connector is to go. problem is what is wrong with the name that was typed.
+func (s *Server) deleteReply(ctx context.Context, p connectorPage, problem string, status int) (reply, error) {
+	tests, err := s.Connectors.Tests(ctx, p.v.who, p.c.Scope, p.c.ID, connector.KeepTests)
 	if err != nil {
 		return reply{}, err
 	}
-	users, _, err := s.users(ctx, v, p.c)
+	users, _, err := s.users(ctx, p.v, p.c)
 	if err != nil {
 		return reply{}, err
 	}
-	return reply{title: "Delete " + p.c.Name, here: "Connectors", body: deleteView(p, len(tests), users, "")}, nil
+	return reply{title: "Delete " + p.c.Name, here: "Connectors", status: status, body: deleteView(p, len(tests), users, problem)}, nil
 }
 
 func (s *Server) deleteConnector(ctx context.Context, v *visit) (reply, error) {
@@ -128,18 +134,7 @@ func (s *Server) deleteConnector(ctx context.Context, v *visit) (reply, error) {
 		return reply{}, err
 	}
 	if v.r.PostFormValue("confirm") != p.c.ID && p.Drop {
-		tests, err := s.Connectors.Tests(ctx, v.who, p.c.Scope, p.c.ID, connector.KeepTests)
-		if err != nil {
-			return reply{}, err
-		}
-		users, _, err := s.users(ctx, v, p.c)
-		if err != nil {
-			return reply{}, err
-		}
-		return reply{
-			title: "Delete " + p.c.Name, here: "Connectors", status: 400,
-			body: deleteView(p, len(tests), users, "Type "+p.c.ID+" exactly, or keep the connector."),
-		}, nil
+		return s.deleteReply(ctx, p, "Type "+p.c.ID+" exactly, or keep the connector.", http.StatusBadRequest)
 	}
 	if err := s.Connectors.Delete(ctx, v.who, p.c.Scope, p.c.ID); err != nil {
 		return reply{}, err

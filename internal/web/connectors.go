@@ -237,15 +237,10 @@ type tab struct {
 	Here  bool
 }
 
-const longestSearch = 200
-
 func (s *Server) connectorList(ctx context.Context, v *visit) (reply, error) {
 	p := connectorsPage{
-		v: v, Search: strings.TrimSpace(v.query.Get("search")), Status: v.query.Get("status"), Credential: v.query.Get("credential"), Sort: v.query.Get("sort"),
+		v: v, Search: v.search(), Status: v.query.Get("status"), Credential: v.query.Get("credential"), Sort: v.query.Get("sort"),
 		Create: v.may(audit.ConnectorCreate, v.at), Account: v.word("account"),
-	}
-	if runes := []rune(p.Search); len(runes) > longestSearch {
-		p.Search = string(runes[:longestSearch])
 	}
 	if p.Sort != sortByName && p.Sort != sortByTime {
 		p.Sort = ""
@@ -259,7 +254,7 @@ func (s *Server) connectorList(ctx context.Context, v *visit) (reply, error) {
 	default:
 		p.Credential = ""
 	}
-	number := v.number("page", 1, 1_000_000)
+	number := v.pageNumber()
 	list, total, few, err := s.few(ctx, &p, f, number)
 	if err == nil && !few {
 		list, total, err = s.many(ctx, &p, f, number)

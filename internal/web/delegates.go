@@ -122,12 +122,9 @@ func delegateMark(now time.Time, d delegate.Delegate) (m mark, why string, rank 
 }
 
 // delegateStates are the states in addresses, in the order of lists.
-func delegateStates() []option2 {
-	return []option2{{"silent", "Silent"}, {"revoked", "Revoked"}, {"limit", "At its limit"}, {"draining", "Draining"}, {"live", "Live"}}
+func delegateStates() []pair {
+	return []pair{{"silent", "Silent"}, {"revoked", "Revoked"}, {"limit", "At its limit"}, {"draining", "Draining"}, {"live", "Live"}}
 }
-
-// option2 is a value of an address and its word.
-type option2 struct{ Value, Word string }
 
 // delegateURL is the address of a delegate's page.
 func delegateURL(v *visit, id delegate.ID) string {
@@ -152,7 +149,6 @@ type fleet struct {
 	Waiting            []waitingTask
 	MoreWaiting        bool
 	Stream             string
-	OfOlder, OfOlderTo string
 }
 
 // fleetSum is what the delegates of the scope do together.
@@ -189,10 +185,9 @@ func (s *Server) fleet(ctx context.Context, v *visit) (fleet, error) {
 		return fleet{}, err
 	}
 	f := fleet{
-		v: v, Search: bounded(v.query.Get("search")), State: v.query.Get("state"), Tag: bounded(v.query.Get("tag")), Any: len(all),
-		number: v.page(),
+		v: v, Search: v.search(), State: v.query.Get("state"), Tag: v.word("tag"), Any: len(all), number: v.pageNumber(),
 	}
-	if !slices.ContainsFunc(delegateStates(), func(o option2) bool { return o.Value == f.State }) {
+	if !slices.ContainsFunc(delegateStates(), func(o pair) bool { return o.Value == f.State }) {
 		f.State = ""
 	}
 	tags := map[string]int{}
@@ -233,7 +228,7 @@ func (sum *fleetSum) add(now time.Time, d delegate.Delegate) {
 func (f *fleet) keeps(d delegate.Delegate) bool {
 	if f.State != "" {
 		m, _, _ := delegateMark(f.v.now, d)
-		if i := slices.IndexFunc(delegateStates(), func(o option2) bool { return o.Word == m.Word }); i < 0 || delegateStates()[i].Value != f.State {
+		if i := slices.IndexFunc(delegateStates(), func(o pair) bool { return o.Words == m.Word }); i < 0 || delegateStates()[i].Value != f.State {
 			return false
 		}
 	}
@@ -265,25 +260,6 @@ func mostUsed(tags map[string]int, chosen string) []string {
 	}
 	slices.Sort(names)
 	return names
-}
-
-// page is the number of the page that an address asks for.
-func (v *visit) page() int {
-	const most = 1_000_000
-	n, err := strconv.Atoi(v.query.Get("page"))
-	if err != nil || n < 1 || n > most {
-		return 1
-	}
-	return n
-}
-
-// bounded is a text of an address within the bounds of a search.
-func bounded(text string) string {
-	text = strings.TrimSpace(text)
-	if runes := []rune(text); len(runes) > longestSearch {
-		text = string(runes[:longestSearch])
-	}
-	return text
 }
 
 func (s *Server) delegateList(ctx context.Context, v *visit) (reply, error) {

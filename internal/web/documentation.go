@@ -17,10 +17,8 @@ import (
 // documentPage is a page of the documentation.
 type documentPage struct {
 	Title, HTML string
-	Parents     []crumb
+	Parents     []parent
 }
-
-type crumb struct{ Name, To string }
 
 // documents are all pages of the documentation by their path below /ui/docs. They are made when the first is asked for.
 var documents = sync.OnceValue(func() map[string]documentPage { //nolint:gochecknoglobals // read-only, made once
@@ -45,7 +43,7 @@ var documents = sync.OnceValue(func() map[string]documentPage { //nolint:gocheck
 				fences++
 				var out strings.Builder
 				caption := captionOf(language)
-				if err := documentCode(caption, caption+", "+strconv.Itoa(fences), linesOf(code)).Render(context.Background(), &out); err != nil {
+				if err := bareBox(caption, caption+", "+strconv.Itoa(fences), linesOf(code)).Render(context.Background(), &out); err != nil {
 					panic(err) // a builder takes everything
 				}
 				return out.String()
@@ -56,7 +54,7 @@ var documents = sync.OnceValue(func() map[string]documentPage { //nolint:gocheck
 		case folder == ".":
 		case path.Base(name) != "README.md":
 			title := map[string]string{"errors": "Error codes", "lint": "Findings of lint"}[folder]
-			d.Parents = []crumb{{title, "/ui/docs/" + folder}}
+			d.Parents = []parent{{title, "/ui/docs/" + folder}}
 		}
 		all[documentPath(name)] = d
 	}

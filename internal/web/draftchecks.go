@@ -11,7 +11,6 @@ import (
 
 	"github.com/belay-dev/belay/iam"
 	"github.com/belay-dev/belay/iam/catalogue"
-	"github.com/belay-dev/belay/iam/catalogue/render"
 	"github.com/belay-dev/belay/iam/trust"
 	"github.com/belay-dev/belay/internal/arn"
 	"github.com/belay-dev/belay/internal/connector"
@@ -243,15 +242,7 @@ func (s *Server) delegateNeed(ctx context.Context, v *visit, c connector.Connect
 
 // formatsOf are the formats of a block, as addresses.
 func (w *wizard) formatsOf() []tab {
-	var tabs []tab
-	for _, f := range formats() {
-		to := f[0]
-		if to == "json" {
-			to = ""
-		}
-		tabs = append(tabs, tab{f[1], 0, w.to(w.Step, "format", to), f[0] == w.Format})
-	}
-	return tabs
+	return formatTabs(w.Format, func(format string) string { return w.to(w.Step, "format", format) })
 }
 
 // trustBlock writes a trust policy in the format that is chosen.
@@ -274,16 +265,7 @@ func (w *wizard) trustBlock(title string, ask trust.Ask, role string, notes []st
 }
 
 func (w *wizard) trustLines(p trust.Policy, role string) []codeLine {
-	text := render.TrustJSON(p)
-	switch w.Format {
-	case "terraform":
-		text = render.TrustTerraform(p, role)
-	case "cloudformation":
-		text = render.TrustCloudFormation(p, role)
-	case "cli":
-		text = render.TrustShell(p, role)
-	}
-	return linesOf(string(text))
+	return linesOf(string(trustText(p, w.Format, role)))
 }
 
 // permissionBlock writes what every connection needs.
@@ -297,23 +279,17 @@ func (w *wizard) permissionBlock(title string, to catalogue.Entity, target strin
 
 func (w *wizard) policyBlock(id, title string, result catalogue.Result, target string) (block, error) {
 	b := block{ID: id, Title: title, Formats: w.formatsOf()}
-	var text []byte
-	switch w.Format {
-	case "terraform":
-		text = render.Terraform(result, target)
-	case "cloudformation":
-		var err error
-		if text, err = render.CloudFormation(result, target); err != nil {
+	if w.Format != "json" {
+		text, err := written(result, w.Format, target)
+		if err != nil {
 			return block{}, err
 		}
-	case "cli":
-		text = render.Shell(result, target)
-	default:
-		for _, d := range result.Documents {
-			text = append(append(text, d.Document.Indent()...), '\n')
-		}
+		b.Lines = linesOf(string(text))
+		return b, nil
 	}
-	b.Lines = linesOf(string(text))
+	for _, d := range result.Documents { // as AWS takes them
+		b.Lines = append(b.Lines, linesOf(string(d.Document.Indent()))...)
+	}
 	return b, nil
 }
 

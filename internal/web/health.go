@@ -15,6 +15,7 @@ import (
 	"github.com/belay-dev/belay/iam/catalogue/render"
 	"github.com/belay-dev/belay/internal/audit"
 	"github.com/belay-dev/belay/internal/connector"
+	"github.com/belay-dev/belay/internal/delegate"
 	"github.com/belay-dev/belay/internal/fault"
 	"github.com/belay-dev/belay/internal/scope"
 )
@@ -385,7 +386,7 @@ func readBy(f connector.Finding, t *connector.Test) string {
 		return ""
 	}
 	who := t.Delegate
-	if who == "" || who == "platform" {
+	if who == "" || who == delegate.PlatformName {
 		who = "the manager"
 	}
 	return who + " with `" + reader(f.Quotes[0].Policy, t) + "`"

@@ -93,7 +93,7 @@ func (i installation) newTokenNote() templ.Attributes {
 	if i.NewError == "" {
 		return nil
 	}
-	return templ.Attributes{"aria-describedby": "newToken-e", "aria-invalid": "true", "autofocus": true}
+	return tied("newToken", true, true)
 }
 
 // Has says whether a program is to be installed.
@@ -118,15 +118,7 @@ func (i installation) To(path string) string {
 			q.Set("token", "")
 		}
 	}
-	to := i.v.url(path)
-	if len(q) == 0 {
-		return to
-	}
-	sep := "?"
-	if strings.Contains(to, "?") {
-		sep = "&"
-	}
-	return to + sep + q.Encode()
+	return withQuery(i.v.url(path), q)
 }
 
 func installDefaults() map[string]string {
@@ -160,7 +152,7 @@ func (s *Server) installation(ctx context.Context, v *visit, from url.Values) (i
 		if name == "initScript" {
 			text = strings.ReplaceAll(text, "\r\n", "\n")
 		}
-		i.Values[name] = text[:min(len(text), longestField)]
+		i.Values[name] = cut(text, longestField)
 	}
 	for name, text := range installDefaults() {
 		if i.Values[name] == "" && !from.Has(name) {
@@ -169,7 +161,7 @@ func (s *Server) installation(ctx context.Context, v *visit, from url.Values) (i
 	}
 	for _, t := range from["tool"] {
 		if len(i.Tools) < 20 && !slices.Contains(i.Tools, t) {
-			i.Tools = append(i.Tools, t[:min(len(t), 100)])
+			i.Tools = append(i.Tools, cut(t, 100))
 		}
 	}
 	if _, err := s.Delegates.List(ctx, v.who, v.at); err != nil { // it decides whether the caller may see delegates at all
@@ -228,7 +220,7 @@ func (i *installation) wrong(problems fault.Problems) {
 	i.Errors = map[string]string{}
 	for _, p := range problems {
 		field, text := fieldOf(p.Path), sentence(p.Message)
-		said := problem{field, strings.TrimSuffix(p.Message, ".") + "."}
+		said := problem{field, labelOf(field), strings.TrimSuffix(p.Message, ".") + "."}
 		if !i.asked.Has(field) && i.Values[field] == "" && strings.HasPrefix(p.Message, "is required") {
 			i.Missing = append(i.Missing, said) // the form that has this field was not shown yet
 			continue
@@ -250,10 +242,8 @@ func (i *installation) wrong(problems fault.Problems) {
 
 // described are the attributes that tie a field to its help, or to what is wrong with it. The first wrong one has the focus.
 func (i installation) described(name string) templ.Attributes {
-	if i.Errors[name] == "" {
-		return templ.Attributes{"aria-describedby": name + "-h"}
-	}
-	return templ.Attributes{"aria-describedby": name + "-e", "aria-invalid": "true", "autofocus": i.Summary[0].Field == name}
+	wrong := i.Errors[name] != ""
+	return tied(name, wrong, wrong && i.Summary[0].Field == name)
 }
 
 // render makes the file and all that stands beside it. value is written into it; zero leaves the token where it is kept.

@@ -149,7 +149,7 @@ func (i installation) commands(spec manifest.Spec) string {
 	if held == "" {
 		held = spec.Name + "-token"
 	}
-	show := "belay delegate token show " + word(i.tokenName()) + scopeWords(i.v)
+	show := "belay delegate token show " + shellWord(i.tokenName()) + scopeWords(i.v)
 	var lines []string
 	switch spec.Form {
 	case manifest.Kubernetes, manifest.StatefulSet, manifest.Helm:
@@ -190,17 +190,17 @@ func (i installation) tokenName() string {
 func scopeWords(v *visit) string {
 	text := ""
 	if v.at.Org != "" {
-		text += " --org " + word(v.at.Org)
+		text += " --org " + shellWord(v.at.Org)
 	}
 	if v.at.Project != "" {
-		text += " --project " + word(v.at.Project)
+		text += " --project " + shellWord(v.at.Project)
 	}
 	return text
 }
 
-// word is a text as one word of a shell.
-func word(text string) string {
-	plain := strings.Trim(text, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_-.") == ""
+// shellWord is a text as one word of a shell.
+func shellWord(text string) string {
+	plain := strings.Trim(text, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_-.:/") == ""
 	if plain && text != "" && !strings.HasPrefix(text, "-") {
 		return text
 	}
@@ -213,7 +213,7 @@ func lookAt(spec manifest.Spec) string {
 	if ns == "" {
 		ns = "belay-delegate"
 	}
-	reach := "curl -sS " + word(strings.TrimRight(spec.Manager, "/")+"/healthz") + "   # from where the delegate runs"
+	reach := "curl -sS " + shellWord(strings.TrimRight(spec.Manager, "/")+"/healthz") + "   # from where the delegate runs"
 	switch spec.Form {
 	case manifest.Kubernetes, manifest.StatefulSet, manifest.Helm:
 		pods := "--namespace " + ns + " --selector app.kubernetes.io/instance=" + spec.Name

@@ -78,14 +78,3 @@ func (s *Server) rotateKeys(ctx context.Context, v *visit) (reply, error) {
 	})
 	return reply{to: v.url("/ui/settings/oidc")}, err
 }
-
-// shellWord is a word as a shell takes it.
-func shellWord(word string) string {
-	plain := func(r rune) bool {
-		return r >= 'a' && r <= 'z' || r >= 'A' && r <= 'Z' || r >= '0' && r <= '9' || strings.ContainsRune("._:/-", r)
-	}
-	if word != "" && strings.IndexFunc(word, func(r rune) bool { return !plain(r) }) < 0 {
-		return word
-	}
-	return "'" + strings.ReplaceAll(word, "'", `'\''`) + "'"
-}

@@ -2,7 +2,6 @@ package web
 
 import (
 	"context"
-	"strings"
 
 	"github.com/belay-dev/belay/internal/org"
 	"github.com/belay-dev/belay/internal/scope"
@@ -17,12 +16,12 @@ type scopeRow struct {
 
 // scopes lists the account, its organizations and their projects, as far as the caller has a role in them.
 func (s *Server) scopes(ctx context.Context, v *visit) (reply, error) {
-	account := scope.Scope{Account: v.who.Account}
+	account := v.account()
 	var rows []scopeRow
 	add := func(name, id string, at scope.Scope) {
 		rows = append(rows, scopeRow{name, id, within("/ui/", at), at.Level() == scope.Project, at == v.at})
 	}
-	search := strings.TrimSpace(v.query.Get("search"))
+	search := v.search()
 	if v.who.RoleAt(account) == "" { // then the grants are all that there is to see
 		for _, g := range v.who.Grants {
 			add(g.Scope.String(), "", g.Scope)

@@ -2,6 +2,7 @@ package web
 
 import (
 	"context"
+	"net/http"
 	"strings"
 
 	"github.com/belay-dev/belay/internal/audit"
@@ -48,18 +49,6 @@ func (s *Server) organizationList(ctx context.Context, v *visit) (reply, error) 
 		return v.url(organizationsPath, "search", p.Search, "page", page)
 	})
 	return reply{title: "Organizations", here: "Settings", body: organizationsView(p)}, nil
-}
-
-// search is what is searched for, bounded.
-func (v *visit) search() string { return v.word("search") }
-
-// word is a parameter of the address, bounded.
-func (v *visit) word(name string) string {
-	text := strings.TrimSpace(v.query.Get(name))
-	if r := []rune(text); len(r) > longestSearch {
-		text = string(r[:longestSearch])
-	}
-	return text
 }
 
 func organizationPath(id string) string { return organizationsPath + "/" + id }
@@ -401,7 +390,7 @@ func (s *Server) deleteOrganization(ctx context.Context, v *visit) (reply, error
 		return reply{}, err
 	}
 	if !r.typed() {
-		return removalReply(r, 400), nil
+		return removalReply(r, http.StatusBadRequest), nil
 	}
 	if err := s.Organizations.DeleteOrganization(ctx, v.who, r.ID); err != nil {
 		return reply{}, err
@@ -415,7 +404,7 @@ func (s *Server) deleteProject(ctx context.Context, v *visit) (reply, error) {
 		return reply{}, err
 	}
 	if !r.typed() {
-		return removalReply(r, 400), nil
+		return removalReply(r, http.StatusBadRequest), nil
 	}
 	organization := v.r.PathValue("org")
 	if err := s.Organizations.DeleteProject(ctx, v.who, organization, r.ID); err != nil {

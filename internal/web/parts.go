@@ -16,6 +16,7 @@ import (
 
 	"github.com/belay-dev/belay/internal/audit"
 	"github.com/belay-dev/belay/internal/connector"
+	"github.com/belay-dev/belay/internal/delegate"
 	"github.com/belay-dev/belay/internal/scope"
 )
 
@@ -47,9 +48,7 @@ func (v *visit) navigation() []group {
 	return []group{first, second}
 }
 
-func (v *visit) scopeName() string {
-	return placeName(v.at)
-}
+func (v *visit) scopeName() string { return placeName(v.at) }
 
 func (v *visit) scopeKind() string {
 	switch v.at.Level() {
@@ -317,7 +316,7 @@ func lineOf(c connector.Connector, t *connector.Test) []hop {
 		}
 	}
 	timed(hops, c, t)
-	if t.Delegate != "" && t.Delegate != "platform" {
+	if t.Delegate != "" && t.Delegate != delegate.PlatformName {
 		hops[0].What = t.Delegate
 	}
 	if waited := t.EndedAt.Sub(t.StartedAt) - t.Took; t.Took > 0 && waited > 0 {

@@ -70,7 +70,7 @@ func (s *Server) capabilities(_ context.Context, v *visit) (reply, error) {
 	if err != nil {
 		return reply{}, err
 	}
-	p := cataloguePage{v: v, Search: cut(strings.TrimSpace(v.query.Get("search")), 200)}
+	p := cataloguePage{v: v, Search: v.search()}
 	for _, h := range holders() {
 		title, text := holderName(h)
 		p.Groups = append(p.Groups, capabilityGroup{Title: title, Text: text})

@@ -279,38 +279,3 @@ func openRoot(open func(jsonValue) bool, root jsonValue) func(jsonValue) bool {
 	whole := root.inline()
 	return func(v jsonValue) bool { return v.kind == '{' && v.inline() == whole || open(v) }
 }
-
-// marked marks the lines that a text has beside another. What only got or lost its comma is not new.
-func marked(old, lines []codeLine) []codeLine {
-	const most = 600 // the table has the square of it
-	if len(old) > most || len(lines) > most {
-		return lines
-	}
-	same := func(a, b codeLine) bool { return strings.TrimSuffix(a.Text, ",") == strings.TrimSuffix(b.Text, ",") }
-	longest := make([][]int, len(old)+1)
-	for i := range longest {
-		longest[i] = make([]int, len(lines)+1)
-	}
-	for i, a := range slices.Backward(old) {
-		for k, b := range slices.Backward(lines) {
-			if same(a, b) {
-				longest[i][k] = longest[i+1][k+1] + 1
-			} else {
-				longest[i][k] = max(longest[i+1][k], longest[i][k+1])
-			}
-		}
-	}
-	i, k := 0, 0
-	for k < len(lines) {
-		switch {
-		case i < len(old) && same(old[i], lines[k]) && longest[i][k] == longest[i+1][k+1]+1:
-			i, k = i+1, k+1
-		case i < len(old) && longest[i+1][k] >= longest[i][k+1]:
-			i++
-		default:
-			lines[k].Class = "add"
-			k++
-		}
-	}
-	return lines
-}

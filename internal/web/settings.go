@@ -24,9 +24,6 @@ type About struct {
 	KeepAudit time.Duration
 }
 
-// account is the whole account of the caller.
-func (v *visit) account() scope.Scope { return scope.Scope{Account: v.who.Account} }
-
 // settingTabs are the settings that the caller may see.
 func settingTabs(v *visit, here string) []tab {
 	var tabs []tab

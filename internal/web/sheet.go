@@ -18,6 +18,10 @@ type sheet struct {
 	Summary []problem
 }
 
+// problem is what is wrong with a field of a form, or with the whole when Field is "". Label is how a list of problems calls
+// the field.
+type problem struct{ Field, Label, Text string }
+
 // sheetOf reads the fields of a form that was sent.
 func sheetOf(r *http.Request, fields ...string) (sheet, error) {
 	if err := r.ParseForm(); err != nil {
@@ -41,7 +45,7 @@ func (f *sheet) wrong(field, text string) {
 	if field != "" {
 		f.Errors[field] = strings.TrimSpace(f.Errors[field] + " " + text)
 	}
-	f.Summary = append(f.Summary, problem{field, text})
+	f.Summary = append(f.Summary, problem{field, field, text})
 }
 
 // refused puts what a service refused beside the fields; taken is the field that an identifier in use belongs to. What the
@@ -77,17 +81,19 @@ func (f *sheet) refused(err error, taken string) (int, error) {
 // and the one named first when nothing is wrong yet.
 func (f sheet) described(name, first string) templ.Attributes {
 	if f.Errors[name] == "" {
-		return templ.Attributes{"aria-describedby": name + "-h", "autofocus": len(f.Summary) == 0 && name == first}
+		return tied(name, false, len(f.Summary) == 0 && name == first)
 	}
 	is := func(p problem) bool { return p.Field == name }
-	return templ.Attributes{
-		"aria-describedby": name + "-e", "aria-invalid": "true",
-		"autofocus": slices.IndexFunc(f.Summary, func(p problem) bool { return p.Field != "" }) == slices.IndexFunc(f.Summary, is),
-	}
+	return tied(name, true, slices.IndexFunc(f.Summary, func(p problem) bool { return p.Field != "" }) == slices.IndexFunc(f.Summary, is))
 }
 
-// pageNumber is the page of a long list that the address asks for.
-func (v *visit) pageNumber() int { return v.number("page", 1, 1_000_000) }
+// tied are the attributes that tie a field to its help, whose id is NAME-h, or to what is wrong with it, NAME-e.
+func tied(name string, wrong, focus bool) templ.Attributes {
+	if wrong {
+		return templ.Attributes{"aria-describedby": name + "-e", "aria-invalid": "true", "autofocus": focus}
+	}
+	return templ.Attributes{"aria-describedby": name + "-h", "autofocus": focus}
+}
 
 // pair is one choice of a field: its value and its words.
 type pair struct{ Value, Words string }

@@ -25,16 +25,13 @@ type question struct {
 	Built   bool       // the identity policies are what the builder makes
 	fields  []*formField
 
-	Problems []fieldProblem
+	Problems []problem
 	Answer   *decision
 	Link     string // to this question; "" when it would be too long
 	LinkSize int
 	Source   string // of what the engine knows about actions
 	Keys     actionKeys
 }
-
-// fieldProblem is what is wrong with a field.
-type fieldProblem struct{ Field, Label, Text string }
 
 // policyFields are the fields that hold policies, the first of them the principal's own.
 func policyFields() []string {
@@ -261,7 +258,7 @@ func (q *question) refuse(name, format string, args ...any) {
 	text := fmt.Sprintf(format, args...)
 	f.Focus = f.Focus || len(q.Problems) == 0
 	f.Error = strings.TrimSpace(f.Error + " " + text)
-	q.Problems = append(q.Problems, fieldProblem{name, f.Label, text})
+	q.Problems = append(q.Problems, problem{name, f.Label, text})
 }
 
 // scenario makes a scenario of the question, or notes all that is wrong with it.

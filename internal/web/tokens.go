@@ -9,8 +9,6 @@ import (
 	"strconv"
 	"time"
 
-	"github.com/a-h/templ"
-
 	"github.com/belay-dev/belay/internal/audit"
 	"github.com/belay-dev/belay/internal/delegate"
 	"github.com/belay-dev/belay/internal/fault"
@@ -46,8 +44,8 @@ type madeToken struct {
 }
 
 // lifetimes are when a new token may end, in days, "" for never.
-func lifetimes() []option2 {
-	return []option2{{"", "when it is revoked"}, {"30", "in 30 days"}, {"90", "in 90 days"}, {"365", "in a year"}}
+func lifetimes() []pair {
+	return []pair{{"", "when it is revoked"}, {"30", "in 30 days"}, {"90", "in 90 days"}, {"365", "in a year"}}
 }
 
 func (s *Server) tokenList(ctx context.Context, v *visit) (reply, error) {
@@ -80,7 +78,7 @@ func (s *Server) tokensReply(ctx context.Context, p tokensPage, status int) (rep
 		}
 		return 1
 	})
-	number := v.page()
+	number := v.pageNumber()
 	first := min((number-1)*pageSize, len(list))
 	for _, t := range list[first:min(first+pageSize, len(list))] {
 		row := tokenRow{Name: t.Name, Where: placeName(t.Scope), By: t.CreatedBy, Made: since(v.now, t.CreatedAt), Mark: mark{"ok", "Active"}}
@@ -111,7 +109,7 @@ func (s *Server) createToken(ctx context.Context, v *visit) (reply, error) {
 	}
 	p := tokensPage{v: v, Name: bounded(v.r.PostForm.Get("name")), Ends: v.r.PostForm.Get("ends")}
 	var until time.Time
-	if days, err := strconv.Atoi(p.Ends); err == nil && slices.ContainsFunc(lifetimes(), func(o option2) bool { return o.Value == p.Ends }) {
+	if days, err := strconv.Atoi(p.Ends); err == nil && slices.ContainsFunc(lifetimes(), func(o pair) bool { return o.Value == p.Ends }) {
 		until = v.now.AddDate(0, 0, days)
 	} else {
 		p.Ends = ""
@@ -199,12 +197,4 @@ func (s *Server) revokeToken(ctx context.Context, v *visit) (reply, error) {
 		return reply{}, err
 	}
 	return reply{to: v.url("/ui/delegates/tokens")}, nil
-}
-
-// tokenNote ties the name of a new token to its help, or to what is wrong with it.
-func tokenNote(wrong string) templ.Attributes {
-	if wrong == "" {
-		return templ.Attributes{"aria-describedby": "name-h"}
-	}
-	return templ.Attributes{"aria-describedby": "name-e", "aria-invalid": "true", "autofocus": true}
 }

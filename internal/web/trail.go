@@ -5,7 +5,6 @@ import (
 	"context"
 	"encoding/csv"
 	"encoding/json"
-	"net/url"
 	"strings"
 	"time"
 
@@ -85,16 +84,12 @@ type auditPage struct {
 	Actions []string
 }
 
-// auditURL is the address of what was done to one thing; "" when the caller may not see it.
+// auditURL is the address of what was done to one thing, or of all when target is ""; "" when the caller may not see it.
 func auditURL(v *visit, at scope.Scope, target string) string {
 	if !v.may(audit.AuditRead, at) {
 		return ""
 	}
-	path := within("/ui/audit", at)
-	if strings.Contains(path, "?") {
-		return path + "&target=" + url.QueryEscape(target)
-	}
-	return path + "?target=" + url.QueryEscape(target)
+	return withQuery(within("/ui/audit", at), nil, "target", target)
 }
 
 func (s *Server) auditLog(ctx context.Context, v *visit) (reply, error) {

@@ -74,7 +74,7 @@ type trustPage struct {
 	Partition      string
 	Format         string
 	Asked          bool // not only typed so far
-	Problems       []fieldProblem
+	Problems       []problem
 	Lines          []codeLine
 	Notes          []string
 	Subject        string // of Belay's own tokens
@@ -99,12 +99,9 @@ func (p *trustPage) Field(name string) *formField {
 // trustOf reads the page from its address, and makes the policy once it is asked for.
 func (s *Server) trustOf(ctx context.Context, v *visit) (trustPage, error) {
 	p := trustPage{
-		v: v, Kinds: trustKinds(), Kind: cmp.Or(v.query.Get("for"), ours), Format: v.query.Get("format"), Partition: v.query.Get("partition"), query: url.Values{},
+		v: v, Kinds: trustKinds(), Kind: cmp.Or(v.query.Get("for"), ours), Format: formatOf(v.query), Partition: v.query.Get("partition"), query: url.Values{},
 		Tags: v.query.Get("tags") != "", Identity: v.query.Get("sourceIdentity") != "", Only: v.query.Get("only") != "",
 		Asked: v.query.Get("make") != "",
-	}
-	if !slices.ContainsFunc(formats(), func(f [2]string) bool { return f[0] == p.Format }) {
-		p.Format = "json"
 	}
 	if !slices.ContainsFunc(p.Kinds, func(k trustKind) bool { return k.ID == p.Kind }) {
 		p.Kind = ours
@@ -201,7 +198,7 @@ func (p *trustPage) refuse(name, text string) {
 			f.Error = strings.TrimSpace(f.Error + " " + text)
 		}
 	}
-	p.Problems = append(p.Problems, fieldProblem{f.Name, f.Label, text})
+	p.Problems = append(p.Problems, problem{f.Name, f.Label, text})
 }
 
 func (s *Server) makeTrust(ctx context.Context, p *trustPage) error {
@@ -278,7 +275,7 @@ func (s *Server) ownTrust(ctx context.Context, p *trustPage, ask *trust.Ask) (do
 		}
 		return true, nil
 	}
-	if !p.v.may(audit.OIDCRead, scope.Scope{Account: p.v.who.Account}) {
+	if !p.v.may(audit.OIDCRead, p.v.account()) {
 		p.refuse("connector", "Name a connector: your role does not see the issuer of the whole account.")
 		return true, nil
 	}
@@ -343,17 +340,19 @@ func (p *trustPage) show(made trust.Policy) {
 }
 
 // text is the policy in the format that is chosen.
-func (p *trustPage) text() []byte {
-	role := p.Field("role").Value
-	switch p.Format {
+func (p *trustPage) text() []byte { return trustText(*p.policy, p.Format, p.Field("role").Value) }
+
+// trustText is a trust policy in a format. role is the name of the role; "" leaves it open.
+func trustText(p trust.Policy, format, role string) []byte {
+	switch format {
 	case "terraform":
-		return render.TrustTerraform(*p.policy, role)
+		return render.TrustTerraform(p, role)
 	case "cloudformation":
-		return render.TrustCloudFormation(*p.policy, role)
+		return render.TrustCloudFormation(p, role)
 	case "cli":
-		return render.TrustShell(*p.policy, role)
+		return render.TrustShell(p, role)
 	}
-	return render.TrustJSON(*p.policy)
+	return render.TrustJSON(p)
 }
 
 // Says is the outcome for those who do not see it.
@@ -374,15 +373,7 @@ func (p *trustPage) To(path string, pairs ...string) string {
 
 // FormatTabs are the formats of the policy.
 func (p *trustPage) FormatTabs() []tab {
-	var out []tab
-	for _, f := range formats() {
-		to := f[0]
-		if to == "json" {
-			to = ""
-		}
-		out = append(out, tab{Name: f[1], To: p.To("/ui/permissions/trust", "format", to, "make", "1"), Here: f[0] == p.Format})
-	}
-	return out
+	return formatTabs(p.Format, func(format string) string { return p.To("/ui/permissions/trust", "format", format, "make", "1") })
 }
 
 // trust is the generator of trust policies.

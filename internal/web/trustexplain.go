@@ -19,7 +19,7 @@ type trustQuestion struct {
 	fields   []*formField
 	From     string // the connector that filled it in
 	FromNote string
-	Problems []fieldProblem
+	Problems []problem
 	Answer   *trustAnswer
 }
 
@@ -79,7 +79,7 @@ func (q *trustQuestion) refuse(name, text string) {
 	f := q.Field(name)
 	f.Focus = f.Focus || len(q.Problems) == 0
 	f.Error = strings.TrimSpace(f.Error + " " + text)
-	q.Problems = append(q.Problems, fieldProblem{name, f.Label, text})
+	q.Problems = append(q.Problems, problem{name, f.Label, text})
 }
 
 // trustQuestion shows the form, filled in from a connector, or with the policy that the generator made.

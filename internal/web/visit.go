@@ -8,6 +8,7 @@ import (
 	"log/slog"
 	"net/http"
 	"net/url"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -91,13 +92,15 @@ func (v *visit) locate(ctx context.Context, all organizations) error {
 	return nil
 }
 
+// account is the whole account of the caller.
+func (v *visit) account() scope.Scope { return scope.Scope{Account: v.who.Account} }
+
 // widest is the account, or the first scope of those who have no role in the whole of it.
 func (v *visit) widest() scope.Scope {
-	account := scope.Scope{Account: v.who.Account}
-	if v.who.RoleAt(account) == "" && len(v.who.Grants) > 0 {
+	if v.who.RoleAt(v.account()) == "" && len(v.who.Grants) > 0 {
 		return v.who.Grants[0].Scope
 	}
-	return account
+	return v.account()
 }
 
 func (v *visit) mayChange() error {
@@ -118,7 +121,7 @@ func (v *visit) url(path string, pairs ...string) string {
 			q.Set(name, value)
 		}
 	}
-	if v.who.RoleAt(scope.Scope{Account: v.who.Account}) != "" || len(v.who.Grants) > 1 {
+	if v.who.RoleAt(v.account()) != "" || len(v.who.Grants) > 1 {
 		set("org", v.at.Org)
 		set("project", v.at.Project)
 	}
@@ -133,17 +136,29 @@ func (v *visit) url(path string, pairs ...string) string {
 
 // within is the address of the page in another scope.
 func within(path string, at scope.Scope) string {
-	q := url.Values{}
-	if at.Org != "" {
-		q.Set("org", at.Org)
+	return withQuery(path, nil, "org", at.Org, "project", at.Project)
+}
+
+// withQuery adds parameters to an address: those of q, and others in pairs, of which an empty one takes that of q away.
+func withQuery(base string, q url.Values, pairs ...string) string {
+	all := url.Values{}
+	for name, values := range q {
+		all[name] = slices.Clone(values)
 	}
-	if at.Project != "" {
-		q.Set("project", at.Project)
+	for i := 0; i+1 < len(pairs); i += 2 {
+		if pairs[i+1] == "" {
+			all.Del(pairs[i])
+		} else {
+			all.Set(pairs[i], pairs[i+1])
+		}
 	}
-	if len(q) == 0 {
-		return path
+	if len(all) == 0 {
+		return base
 	}
-	return path + "?" + q.Encode()
+	if strings.Contains(base, "?") {
+		return base + "&" + all.Encode()
+	}
+	return base + "?" + all.Encode()
 }
 
 // home is where a connector, or another entity, lives: at=org1/prj1 in the address, absent for the account.
@@ -159,6 +174,27 @@ func homeOf(at scope.Scope) string {
 	}
 	return at.Org
 }
+
+// search is what is searched for, bounded.
+func (v *visit) search() string { return v.word("search") }
+
+// word is a parameter of the address, bounded.
+func (v *visit) word(name string) string { return bounded(v.query.Get(name)) }
+
+// longestSearch bounds, in characters, what is searched for, and names that are typed.
+const longestSearch = 200
+
+// bounded is a text that was typed within the bounds of a search.
+func bounded(text string) string {
+	text = strings.TrimSpace(text)
+	if runes := []rune(text); len(runes) > longestSearch {
+		text = string(runes[:longestSearch])
+	}
+	return text
+}
+
+// pageNumber is the page of a long list that the address asks for.
+func (v *visit) pageNumber() int { return v.number("page", 1, 1_000_000) }
 
 // number reads a parameter; what is none of min to max is min.
 func (v *visit) number(name string, least, most int) int {

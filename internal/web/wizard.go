@@ -57,9 +57,6 @@ type wizard struct {
 	conn     connector.Connector
 }
 
-// problem is what is wrong with a field of a form, or with the whole when Field is "".
-type problem struct{ Field, Text string }
-
 // lack is a problem of a draft. To is the step that asks for the field, "" when that is the one of the page.
 type lack struct{ Field, Text, To string }
 
@@ -233,14 +230,8 @@ func (w wizard) Back() string {
 
 // described are the attributes that tie a field to its help, or to what is wrong with it. The first wrong one has the focus.
 func (w wizard) described(name string) templ.Attributes {
-	if w.Errors[name] == "" {
-		return templ.Attributes{"aria-describedby": name + "-h"}
-	}
 	first := slices.IndexFunc(w.Summary, func(p lack) bool { return p.Field != "" && p.To == "" })
-	return templ.Attributes{
-		"aria-describedby": name + "-e", "aria-invalid": "true",
-		"autofocus": first >= 0 && w.Summary[first].Field == name,
-	}
+	return tied(name, w.Errors[name] != "", first >= 0 && w.Summary[first].Field == name)
 }
 
 // way is one way to get credentials, as its card shows it.
@@ -256,15 +247,15 @@ func ways() []way {
 }
 
 // sessionLengths are the lengths that the form offers, in seconds. 0 is the SDK's own.
-func sessionLengths() [][2]string {
-	return [][2]string{{"", "15 minutes, as the SDK asks"}, {"1800", "30 minutes"}, {"3600", "1 hour"}, {"7200", "2 hours"}, {"14400", "4 hours"}, {"28800", "8 hours"}, {"43200", "12 hours"}}
+func sessionLengths() []pair {
+	return []pair{{"", "15 minutes, as the SDK asks"}, {"1800", "30 minutes"}, {"3600", "1 hour"}, {"7200", "2 hours"}, {"14400", "4 hours"}, {"28800", "8 hours"}, {"43200", "12 hours"}}
 }
 
 // Lengths are those offered, and the one that is set when it is another.
-func (w wizard) Lengths() [][2]string {
+func (w wizard) Lengths() []pair {
 	all := sessionLengths()
-	if set := w.Value("assumeRoleSessionDuration"); !slices.ContainsFunc(all, func(l [2]string) bool { return l[0] == set }) {
-		all = append(all, [2]string{set, set + " seconds"})
+	if set := w.Value("assumeRoleSessionDuration"); !slices.ContainsFunc(all, func(l pair) bool { return l.Value == set }) {
+		all = append(all, pair{set, set + " seconds"})
 	}
 	return all
 }
@@ -273,10 +264,7 @@ func regionNames() []string { return arn.Regions() }
 
 // open finds the draft that an address means, or begins one.
 func (s *Server) open(ctx context.Context, v *visit, step string) (*wizard, error) {
-	w := &wizard{v: v, Step: cmp.Or(step, stepName), Format: cmp.Or(v.query.Get("format"), "json"), Errors: map[string]string{}}
-	if !slices.ContainsFunc(formats(), func(f [2]string) bool { return f[0] == w.Format }) {
-		w.Format = "json"
-	}
+	w := &wizard{v: v, Step: cmp.Or(step, stepName), Format: formatOf(v.query), Errors: map[string]string{}}
 	if w.Step != stepYAML && stepIndex(w.Step) < 0 {
 		return nil, fault.New(fault.NotFound, "there is no such step; the address may be misspelt")
 	}

@@ -2,7 +2,6 @@ package web
 
 import (
 	"slices"
-	"strings"
 
 	"github.com/belay-dev/belay/internal/audit"
 	"github.com/belay-dev/belay/internal/connector"
@@ -44,8 +43,7 @@ func (w wizard) MayStore() bool { return w.v.may(audit.SecretCreate, w.v.at) }
 
 // NewSecret is the name of the secret that was typed and not stored.
 func (w wizard) NewSecret() string {
-	text := strings.TrimSpace(w.v.r.PostForm.Get("newSecret"))
-	return strings.ToValidUTF8(text[:min(len(text), longestSearch)], "")
+	return bounded(w.v.r.PostForm.Get("newSecret"))
 }
 
 // MayManage reports whether the manager itself could call AWS with these credentials.
