@@ -110,6 +110,6 @@ func TestTrustNamesFieldsOnce(t *testing.T) {
 	t.Parallel()
 	p := serve(t)
 	page := p.signIn(t, p.Viewer).get("/ui/permissions/trust?for=irsa&make=1").body
-	inOrder(t, page, "No trust policy was made", `href="#namespace">Namespace</a>: Which service account is meant.`)
+	inOrder(t, page, "No trust policy was made", `href="#namespace">Namespace:</a> Which service account is meant.`)
 	lacks(t, page, "Namespace: which", "ServiceAccount:", "Provider: give")
 }

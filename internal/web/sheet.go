@@ -45,7 +45,7 @@ func (f *sheet) wrong(field, text string) {
 	if field != "" {
 		f.Errors[field] = strings.TrimSpace(f.Errors[field] + " " + text)
 	}
-	f.Summary = append(f.Summary, problem{field, field, text})
+	f.Summary = append(f.Summary, problem{field, kindName(field), text})
 }
 
 // refused puts what a service refused beside the fields; taken is the field that an identifier in use belongs to. What the
