@@ -169,23 +169,34 @@ func TestADrainEndsWhenItsTimeIsOverOrOnTheSecondSignal(t *testing.T) {
 func TestADelegateComesBackAfterTheManagerRestarted(t *testing.T) {
 	t.Parallel()
 	h := newHub(t)
-	listen := func(addr string) (*http.Server, string) {
-		listener, err := new(net.ListenConfig).Listen(t.Context(), "tcp", addr)
-		if err != nil {
-			t.Fatal(err)
-		}
-		server := &http.Server{Handler: h.handler, ReadHeaderTimeout: time.Minute}
-		go func() { _ = server.Serve(listener) }()
-		return server, listener.Addr().String()
-	}
-	server, addr := listen("127.0.0.1:0")
-	r := h.start(t, h.environment("http://"+addr, "", nil), nil)
-	h.wait(t, h.submit(t, protocol.TypePing))
-	if err := server.Close(); err != nil {
+	listener, err := new(net.ListenConfig).Listen(t.Context(), "tcp", "127.0.0.1:0")
+	if err != nil {
 		t.Fatal(err)
 	}
-	server, _ = listen(addr)
-	t.Cleanup(func() { _ = server.Close() })
+	t.Cleanup(func() { _ = listener.Close() })
+	port := kept{listener.(*net.TCPListener)}
+	// serve starts a manager on the port; stop ends it with all its connections.
+	serve := func() (stop func()) {
+		if err := port.SetDeadline(time.Time{}); err != nil {
+			t.Fatal(err)
+		}
+		server, ended := &http.Server{Handler: h.handler, ReadHeaderTimeout: time.Minute}, make(chan struct{})
+		go func() {
+			defer close(ended)
+			_ = server.Serve(port)
+		}()
+		return func() {
+			if err := server.Close(); err != nil {
+				t.Error(err)
+			}
+			<-ended
+		}
+	}
+	stop := serve()
+	r := h.start(t, h.environment("http://"+listener.Addr().String(), "", nil), nil)
+	h.wait(t, h.submit(t, protocol.TypePing))
+	stop()
+	stop = serve()
 	if done := h.wait(t, h.submit(t, protocol.TypePing)); done.State != task.Succeeded || string(done.LeasedBy) != r.id {
 		t.Errorf("%s by %s %+v, the delegate is %s", done.State, done.LeasedBy, done.Failure, r.id)
 	}
@@ -193,16 +204,23 @@ func TestADelegateComesBackAfterTheManagerRestarted(t *testing.T) {
 	if err := h.registry.Forget(t.Context(), delegate.ID(r.id)); err != nil {
 		t.Fatal(err)
 	}
-	if err := server.Close(); err != nil { // ends the parked poll
-		t.Fatal(err)
-	}
-	server, _ = listen(addr)
+	stop() // ends the parked poll
+	stop = serve()
+	t.Cleanup(func() { // before the delegate ends, which would wait for an answer
+		stop()
+		_ = listener.Close()
+	})
 	h.eventually(t, func(d delegate.Delegate) bool { return string(d.ID) == r.id })
-	t.Cleanup(func() { _ = server.Close() })
 	if done := h.wait(t, h.submit(t, protocol.TypePing)); done.State != task.Succeeded {
 		t.Errorf("%s %+v", done.State, done.Failure)
 	}
 }
+
+// kept is a port that stays ours between two servers: whoever listens for any free port could get it otherwise.
+type kept struct{ *net.TCPListener }
+
+// Close ends the server's wait for a connection, and nothing else.
+func (k kept) Close() error { return k.SetDeadline(time.Unix(1, 0)) }
 
 func TestARevokedTokenDoesNotEndTheProcess(t *testing.T) {
 	t.Parallel()
