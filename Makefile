@@ -49,7 +49,8 @@ check: ## all that can be said without running the product: format, lint, module
 bench: build ## measure what Belay promises, beside baselines of the same run (some minutes)
 	go run ./internal/bench -belay bin/belay
 
-e2e: ## run the whole flows (build tag e2e)
+e2e: ## run the whole flows (build tag e2e), those of the pages in chromium, which it installs
+	scripts/install-chromium.sh
 	scripts/test.sh -tags e2e -run '^TestE2E'
 
 e2e-iam: ## compare the policy engine with an independent evaluator (needs node and npm)
@@ -62,5 +63,6 @@ e2e-k8s: ## apply all that Belay writes for Kubernetes to a real API server, and
 kube: ## decode manifests and charts with Kubernetes' own types and Helm's engine, as make test does
 	go -C tools/kube test -count=1 .
 
-screenshots: ## write pictures of the pages to docs/screenshots (needs chromium)
+screenshots: ## write pictures of the pages to docs/screenshots (installs chromium)
+	scripts/install-chromium.sh
 	SCREENSHOTS=$(CURDIR)/docs/screenshots go test -count=1 -tags e2e -run '^TestE2EScreenshots$$' ./internal/web

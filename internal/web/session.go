@@ -180,7 +180,7 @@ func formToken(cookie string) string { return hex.EncodeToString(derive(cookie, 
 // sameOrigin fails when another site's page may have sent the request. Browsers say where a request comes from in
 // Sec-Fetch-Site; older ones in Origin.
 func sameOrigin(r *http.Request) error {
-	refused := fault.New(fault.Denied, "the form was sent from another site; open Belay's own page and send it from there")
+	refused := fault.New(fault.Denied, "nothing says that Belay's own page sent this form; open the page and send it from there (programs use the API, with the key in x-api-key)")
 	if from := r.Header.Get("Sec-Fetch-Site"); from != "" {
 		if from != "same-origin" {
 			return refused
